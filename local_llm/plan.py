@@ -1,0 +1,61 @@
+"""What planning is about: a Task goes in, a Plan or NoPlan comes out. Values and the planner port only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tool_registry import Candidate, ToolEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is wanted, in plain words."""
+
+    text: str
+    answers: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Parameter values the user gave when asked; they stand above anything read out of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool and the arguments proposed for it. Nothing here says the arguments are valid."""
+
+    tool: ToolEntry
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A proposed call and how sure its planner is of it."""
+
+    call: Call
+    confidence: float
+    """Estimate in [0, 1] that the whole call, tool and arguments, is what the task asks for."""
+    planner: str
+    """Name of the planner that made the plan."""
+    reason: str
+    """One line for people: why this tool, and where the arguments came from."""
+    missing: tuple[str, ...] = ()
+    """Required parameters for which the task gives no value; they are absent from the call."""
+    alternatives: tuple[Candidate, ...] = ()
+    """The other tools that were considered, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoPlan:
+    """No candidate fits the task, or the planner could not tell."""
+
+    planner: str
+    reason: str
+    alternatives: tuple[Candidate, ...] = ()
+
+
+class Planner(Protocol):
+    """Whoever can turn a task into a call of one of the candidates."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def plan(self, task: Task, candidates: Sequence[Candidate]) -> Plan | NoPlan:
+        """The best plan among `candidates` (best first), or why there is none. Never raises for bad input."""
+        ...

@@ -1,0 +1,1 @@
+"""The embedded default planner: small, local, in milliseconds."""

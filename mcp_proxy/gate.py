@@ -1,0 +1,108 @@
+"""The gate: a plan and what is wrong with it go in, one decision comes out. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from local_llm import Call, NoPlan, Plan
+from tool_registry import ArgumentProblem, ToolEntry
+
+EXECUTE_FROM = 0.6
+"""The confidence from which a valid plan is carried out without asking anyone."""
+
+_DESTRUCTIVE_NAME = re.compile(
+    r"(?:^|_|-)(?:delete|remove|destroy|drop|purge|wipe|erase|reset|terminate|kill|uninstall|revoke)(?:_|-|$)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Carry the call out."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One parameter the user is asked for."""
+
+    parameter: str
+    schema: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the user: for missing parameters, or, with no questions, for approval of the call."""
+
+    call: Call
+    questions: tuple[Question, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """Pass the task up: the local planners are not sure enough."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Do nothing, and say why."""
+
+    reason: str
+
+
+Decision = Execute | Ask | Escalate | Refuse
+
+
+def decide(
+    plan: Plan | NoPlan,
+    problems: Sequence[ArgumentProblem],
+    *,
+    approved: bool,
+    threshold: float = EXECUTE_FROM,
+) -> Decision:
+    """What becomes of a plan whose arguments have `problems`.
+
+    Args:
+        plan: the plan, or why there is none.
+        problems: what the inputSchema says of the plan's arguments; empty when they are valid.
+        approved: the user has already said yes to this call.
+        threshold: the confidence in [0, 1] from which a valid plan is carried out.
+    """
+    if isinstance(plan, NoPlan):
+        return Escalate(plan.reason)
+    tool = plan.call.tool
+    absent = tuple(
+        dict.fromkeys(
+            (*plan.missing, *(p.missing for p in problems if p.missing and p.pointer.count("/") == 1))
+        )
+    )
+    if wrong := [problem for problem in problems if problem.missing not in absent]:
+        return Escalate(
+            f"the arguments planned for {tool.qualified} are invalid: {'; '.join(map(str, wrong))}"
+        )
+    if plan.confidence < threshold:
+        return Escalate(f"confidence {plan.confidence:.2f} in {tool.qualified} is below {threshold:.2f}")
+    if absent:
+        questions = tuple(Question(name, dict(tool.parameters.get(name, {}))) for name in absent)
+        return Ask(
+            plan.call, questions, f"{tool.qualified} needs {', '.join(absent)}, which the task does not give"
+        )
+    if is_destructive(tool) and not approved:
+        return Ask(plan.call, (), f"{tool.qualified} may destroy data and needs a person's approval")
+    return Execute(plan.call)
+
+
+def is_destructive(tool: ToolEntry) -> bool:
+    """Whether a call may destroy something: by the tool's annotations, else by its name.
+
+    The protocol's own default for an absent `destructiveHint` is true, which would put every tool of
+    most servers behind a question; an explicit hint counts, and names speak where there is none.
+    """
+    hint = tool.annotations.get("destructiveHint")
+    if tool.annotations.get("readOnlyHint") is True:
+        return False
+    return hint if isinstance(hint, bool) else bool(_DESTRUCTIVE_NAME.search(tool.name))

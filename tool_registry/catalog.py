@@ -1,0 +1,212 @@
+"""The catalog: what every upstream offers, as one immutable value.
+
+A `Catalog` is built from one `Offer` per upstream; changing an upstream makes a new catalog.
+It knows nothing of connections: an offer is whatever the upstream last listed.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+
+from jsonschema.protocols import Validator
+
+from tool_registry.naming import distinguish, qualify
+from tool_registry.schema import ArgumentProblem, argument_problems, compile_schema
+
+E = TypeVar("E", bound="Entry")
+
+Definition = Mapping[str, Any]
+"""A Tool, Prompt, Resource or ResourceTemplate object exactly as the upstream listed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one upstream listed, in its own order and under its own names."""
+
+    upstream: str
+    prefix: str
+    tools: tuple[Definition, ...] = ()
+    prompts: tuple[Definition, ...] = ()
+    resources: tuple[Definition, ...] = ()
+    templates: tuple[Definition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One listed thing: whose it is, its name there, its name here, and the definition."""
+
+    upstream: str
+    name: str
+    """The upstream's own name (for a resource, its URI; for a template, its URI template)."""
+    qualified: str
+    """The name clients see."""
+    definition: Definition
+
+    @property
+    def title(self) -> str:
+        return str(self.definition.get("title") or "")
+
+    @property
+    def description(self) -> str:
+        return str(self.definition.get("description") or "")
+
+    def listed(self, key: str = "name") -> dict[str, Any]:
+        """The definition as clients see it: unchanged but for its name under `key`."""
+        return {**self.definition, key: self.qualified}
+
+
+@dataclass(frozen=True)
+class ToolEntry(Entry):
+    """A tool: an `Entry` with schemas and annotations."""
+
+    @property
+    def input_schema(self) -> Mapping[str, Any]:
+        return _object(self.definition.get("inputSchema"))
+
+    @property
+    def annotations(self) -> Mapping[str, Any]:
+        return _object(self.definition.get("annotations"))
+
+    @property
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """The top-level properties of the inputSchema; a boolean schema reads as an empty one."""
+        properties = _object(self.input_schema.get("properties"))
+        return {name: _object(schema) for name, schema in properties.items()}
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        names = self.input_schema.get("required")
+        return (
+            tuple(name for name in cast("list[object]", names) if isinstance(name, str))
+            if isinstance(names, list)
+            else ()
+        )
+
+    @cached_property
+    def validator(self) -> Validator:
+        """The compiled inputSchema; compiled on first use.
+
+        Raises:
+            UnusableSchemaError: the upstream's schema is itself invalid.
+        """
+        return compile_schema(self.input_schema)
+
+    def check(self, arguments: Mapping[str, Any]) -> tuple[ArgumentProblem, ...]:
+        """What is wrong with `arguments` by the inputSchema; empty when they are valid.
+
+        Raises:
+            UnusableSchemaError: the upstream's schema is itself invalid.
+        """
+        return argument_problems(self.validator, arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogProblem:
+    """Something listed that could not be taken as it stood, and what became of it."""
+
+    upstream: str
+    name: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.upstream}: {self.name}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All offers and the names they go by. Order: upstreams as configured, then as each listed."""
+
+    offers: tuple[Offer, ...] = ()
+    tools: Mapping[str, ToolEntry] = field(init=False)
+    prompts: Mapping[str, Entry] = field(init=False)
+    resources: Mapping[str, Entry] = field(init=False)
+    templates: Mapping[str, Entry] = field(init=False)
+    problems: tuple[CatalogProblem, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        problems: list[CatalogProblem] = []
+        named = {
+            "tools": _by_qualified_name(_listed(self.offers, "tools", "name", ToolEntry, problems)),
+            "prompts": _by_qualified_name(_listed(self.offers, "prompts", "name", Entry, problems)),
+            "resources": _by_uri(_listed(self.offers, "resources", "uri", Entry, problems), problems),
+            "templates": _by_uri(_listed(self.offers, "templates", "uriTemplate", Entry, problems), problems),
+        }
+        for kind, entries in named.items():
+            object.__setattr__(self, kind, MappingProxyType(entries))
+        object.__setattr__(self, "problems", tuple(problems))
+
+    def with_offer(self, offer: Offer) -> "Catalog":
+        """A catalog in which `offer` stands for its upstream: in place if known, else at the end."""
+        if any(known.upstream == offer.upstream for known in self.offers):
+            return Catalog(tuple(offer if o.upstream == offer.upstream else o for o in self.offers))
+        return Catalog((*self.offers, offer))
+
+    def without(self, upstream: str) -> "Catalog":
+        """A catalog without anything of `upstream`."""
+        return Catalog(tuple(offer for offer in self.offers if offer.upstream != upstream))
+
+    def owner_of(self, uri: str) -> str | None:
+        """The upstream that answers for resource `uri`: listed, matched by a template, or None."""
+        if entry := self.resources.get(uri):
+            return entry.upstream
+        for template in self.templates.values():
+            if _template_pattern(template.name).fullmatch(uri):
+                return template.upstream
+        return None
+
+
+def _listed(
+    offers: Iterable[Offer], kind: str, key: str, make: type[E], problems: list[CatalogProblem]
+) -> Iterator[tuple[Offer, E]]:
+    """Every well-formed definition of a kind; the first of each name within an upstream counts."""
+    for offer in offers:
+        seen: set[str] = set()
+        for definition in getattr(offer, kind):
+            name = definition.get(key)
+            if not isinstance(name, str) or not name:
+                problems.append(
+                    CatalogProblem(offer.upstream, kind, f"an entry without {key!r} was left out")
+                )
+            elif name in seen:
+                problems.append(
+                    CatalogProblem(offer.upstream, name, f"listed twice in {kind}; the first counts")
+                )
+            else:
+                seen.add(name)
+                qualified = qualify(offer.prefix, name) if key == "name" else name
+                yield offer, make(offer.upstream, name, qualified, definition)
+
+
+def _by_qualified_name(entries: Iterable[tuple[Offer, E]]) -> dict[str, E]:
+    """Entries by qualified name; where two upstreams would meet, the later one is told apart."""
+    named: dict[str, E] = {}
+    for offer, entry in entries:
+        qualified = entry.qualified
+        if qualified in named:
+            qualified = distinguish(qualified, seed=f"{offer.upstream}\n{entry.name}")
+            entry = type(entry)(entry.upstream, entry.name, qualified, entry.definition)  # noqa: PLW2901
+        named[qualified] = entry
+    return named
+
+
+def _by_uri(entries: Iterable[tuple[Offer, E]], problems: list[CatalogProblem]) -> dict[str, E]:
+    """Entries by URI. URIs are not rewritten: the first upstream to list one answers for it."""
+    named: dict[str, E] = {}
+    for _, entry in entries:
+        if (first := named.setdefault(entry.name, entry)) is not entry:
+            text = f"also listed by {first.upstream}, which answers for it"
+            problems.append(CatalogProblem(entry.upstream, entry.name, text))
+    return named
+
+
+def _template_pattern(template: str) -> re.Pattern[str]:
+    """A pattern for URI templates (RFC 6570), loose: each expression matches anything."""
+    parts = re.split(r"\{[^{}]*\}", template)
+    return re.compile(".*".join(re.escape(part) for part in parts), re.DOTALL)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
