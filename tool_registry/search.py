@@ -63,12 +63,14 @@ class ToolIndex:
 
     def search(self, query: str, limit: int = 20) -> tuple[Candidate, ...]:
         """The `limit` best tools for `query`, best first; tools that share no word with it are left out."""
+        if not self._tools:
+            return ()
         terms = [word for word in words(query) if word in self._bm25.vocab_dict]
-        if not terms or not self._tools:
+        if not terms:
             return ()
         scores = self._bm25.get_scores(terms)
         # Stable: equal scores keep catalog order, so that the same task always sees the same candidates.
-        best = np.argsort(-scores, kind="stable")[:limit]
+        best = cast("list[int]", np.argsort(-scores, kind="stable")[:limit].tolist())
         return tuple(Candidate(self._tools[i], float(scores[i])) for i in best if scores[i] > 0)
 
 

@@ -1,0 +1,108 @@
+"""What speaks for giving a value to a parameter: the words beside it, its kind, the way it points."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from local_llm.pocket.slots import Slot
+from local_llm.pocket.spans import Kind, Span
+from local_llm.pocket.task_reading import TaskReading
+from local_llm.pocket.vocabulary import ANNOUNCERS, GOAL_LEADS, ORIGIN_LEADS
+from tool_registry.search import words
+
+NAMED = 1.0
+"""The text names the parameter beside the value."""
+OPTION = 0.9
+"""A listed option stands in the text."""
+ANNOUNCED = 0.88
+"""A word such as "titled" announces the value."""
+FITTING = 0.8
+"""The value is of the very kind the parameter holds: a path for a path."""
+LED = 0.72
+"""A preposition leads to the value: "to X" for a destination."""
+SURE = 0.6
+"""From here on a claim is evidence, below it a guess; optional parameters take no guesses."""
+BESIDE = 0.55
+"""A word of no known kind stands where the value may stand."""
+GUESS = 0.45
+"""Only the type fits."""
+
+OPEN_KINDS = frozenset({Kind.PATH, Kind.IDENTIFIER})
+"""Kinds that ordinary words can be of."""
+_EMPTY = frozenset(
+    "it this that them these those there here me my mine our us is are be all any now please".split()
+)
+_LINKS = frozenset({"of", "is", "to", "=", ":", "the", "a", "an", "as"})
+_PERCENT = frozenset(words("percent percentage pct rate"))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One value for one parameter."""
+
+    slot: Slot
+    start: int
+    end: int
+    """Where the value stands; no two claims of one call may overlap."""
+    value: Any
+    weight: float
+    """Evidence, about in [0, 1]; see the constants of this module."""
+    why: str
+    """What speaks for it, without the value itself: "named", "an option"…"""
+
+
+def claim(slot: Slot, span: Span, weight: float, why: str) -> Claim:
+    """A claim of `slot` on the text of `span`; a time is read in 24 hours where the parameter wants that."""
+    value = str(span.value) if span.kind is Kind.TIME and slot.clock else span.text
+    return Claim(slot, span.start, span.end, value, weight, why)
+
+
+def suits(slot: Slot, span: Span) -> bool:
+    """Whether the kind of `span` does not speak against `slot`."""
+    return not slot.kinds or span.kind in slot.kinds or Kind.IDENTIFIER in slot.kinds
+
+
+def weighed(slot: Slot, phrase: Span, weight: float) -> float:
+    """`weight`, or less where `phrase` is not of the parameter's kind: a path may be any word, a date may not."""
+    if not phrase.quoted and all(word in _EMPTY for word in phrase.text.lower().split()):
+        return 0.0
+    if not slot.kinds or phrase.kind in slot.kinds:
+        return weight
+    return min(weight, SURE + 0.05) if slot.kinds & OPEN_KINDS else GUESS
+
+
+def share(task: TaskReading, slot: Slot, place: int) -> float:
+    """How much of the parameter's name stands around token `place`: one word of two says less than both."""
+    if len(slot.words) == 1:
+        return 1.0
+    heard = {stem for token in task.tokens[max(0, place - 2) : place + 2] for stem in words(token.text)}
+    return 0.55 + 0.45 * (len(heard & slot.words) - 1) / (len(slot.words) - 1)
+
+
+def naming(task: TaskReading, slot: Slot, start: int, end: int) -> float:
+    """How clearly the words just before or just after a value name the parameter; 0 when they do not."""
+    for token in task.before(start, 3):
+        if token.stem and slot.words & {token.stem, *words(token.text)}:
+            return NAMED * share(task, slot, task.index_at(token.start))
+        if token.lower not in _LINKS:
+            break
+    for token in task.after(end, 2):
+        if token.text == "%" and slot.words & _PERCENT:
+            return NAMED
+        if token.stem and slot.words & {token.stem, *words(token.text)}:
+            return 0.95 * share(task, slot, task.index_at(token.start))
+    return 0.0
+
+
+def leading(task: TaskReading, slot: Slot, start: int) -> float:
+    """What the word right before a value adds: a fit preposition ("in /repo"), or the way it points."""
+    lead = next((token.lower for token in task.before(start, 1)), "")
+    fit = 0.05 if slot.parts & set(ANNOUNCERS.get(lead, ())) else 0.0
+    if not (slot.origin or slot.goal):
+        return fit
+    if lead[:1].isdigit():
+        return 0.1 if slot.origin else 0.0
+    if lead in ORIGIN_LEADS:
+        return 0.15 if slot.origin else -0.4
+    if lead in GOAL_LEADS:
+        return 0.15 if slot.goal else -0.4
+    return fit

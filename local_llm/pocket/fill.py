@@ -1,0 +1,129 @@
+"""Filling the parameters of one tool: claims go in, the best set of claims that share no text comes out."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_llm.pocket.claims import find_claims
+from local_llm.pocket.evidence import GUESS, SURE, Claim
+from local_llm.pocket.mention import Stretch
+from local_llm.pocket.slots import Slot
+from local_llm.pocket.task_reading import TaskReading
+from local_llm.pocket.tool_reading import ToolReading
+
+FindClaims = Callable[[TaskReading, ToolReading], Sequence[Claim]]
+"""Where claims come from; the seam for a learned model."""
+
+_SENTENCE_END = re.compile(r"[.!?\n]\s")
+_BEAM = 16
+_CLAIMS_PER_SLOT = 5
+_REQUIRED_BONUS = 0.2
+"""What filling a required parameter is worth over an optional one with equal evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """The arguments of one call and what they rest on."""
+
+    tool: ToolReading
+    claims: tuple[Claim, ...]
+    """One for each parameter filled from the text, in the order of the parameters."""
+    missing: tuple[str, ...]
+    """Required parameters without a value."""
+    answered: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Values the user gave when asked."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {**{claim.slot.name: claim.value for claim in self.claims}, **self.answered}
+
+    @property
+    def weakest(self) -> float:
+        """The evidence in [0, 1] for the least certain value; 1 when nothing was taken from the text."""
+        return min((claim.weight for claim in self.claims), default=1.0)
+
+    def uses(self, start: int, end: int) -> bool:
+        """Whether a value was taken from text that reaches into [start, end)."""
+        return any(_overlap(claim, start, end) for claim in self.claims)
+
+
+def fill(
+    task: TaskReading,
+    tool: ToolReading,
+    answers: Mapping[str, Any] | None = None,
+    find: FindClaims = find_claims,
+    taken: Sequence[Stretch] = (),
+) -> Filling:
+    """The parameters of `tool` filled from `task`.
+
+    Args:
+        task: the task.
+        tool: the tool.
+        answers: values the user gave for parameters; those of other tools are passed over.
+        find: where claims come from.
+        taken: stretches of the text that are no values, such as the mention of a server.
+    """
+    answered = {slot.name: answers[slot.name] for slot in tool.slots if answers and slot.name in answers}
+    open_slots = [slot for slot in tool.slots if slot.name not in answered]
+    by_slot: dict[str, list[Claim]] = defaultdict(list)
+    for claim in find(task, tool):
+        floor = GUESS if claim.slot.required else SURE
+        if claim.weight >= floor and not any(_overlap(claim, start, end) for start, end in taken):
+            by_slot[claim.slot.name].append(claim)
+    claims = _assign(open_slots, by_slot)
+    missing = [slot for slot in open_slots if slot.required and all(c.slot.name != slot.name for c in claims)]
+    if len(missing) == 1 and (rest := _rest(task, tool, missing[0], claims, taken)):
+        claims, missing = (*claims, rest), []
+    order = {slot.name: index for index, slot in enumerate(tool.slots)}
+    claims = tuple(sorted(claims, key=lambda claim: order[claim.slot.name]))
+    return Filling(tool, claims, tuple(slot.name for slot in missing), answered)
+
+
+def _assign(slots: Sequence[Slot], by_slot: dict[str, list[Claim]]) -> tuple[Claim, ...]:
+    """The set of claims, at most one a parameter and none overlapping, with the greatest weight (beam search)."""
+    beam: list[tuple[float, tuple[Claim, ...]]] = [(0.0, ())]
+    for slot in sorted(slots, key=lambda slot: not slot.required):
+        options = sorted(by_slot.get(slot.name, ()), key=lambda claim: -claim.weight)[:_CLAIMS_PER_SLOT]
+        if not options:
+            continue
+        bonus = _REQUIRED_BONUS if slot.required else 0.0
+        grown = [
+            (score + claim.weight + bonus, (*chosen, claim))
+            for score, chosen in beam
+            for claim in options
+            if not any(_overlap(claim, other.start, other.end) for other in chosen)
+        ]
+        beam = sorted((*beam, *grown), key=lambda state: -state[0])[:_BEAM]
+    return beam[0][1]
+
+
+def _rest(
+    task: TaskReading,
+    tool: ToolReading,
+    slot: Slot,
+    claims: Sequence[Claim],
+    taken: Sequence[Stretch],
+) -> Claim | None:
+    """The end of the text that nothing explains, as a guess at the one required text that is absent."""
+    if not (slot.textual and slot.running) or slot.options:
+        return None
+    start, told = None, False
+    for token in task.tokens:
+        used = any(_overlap(claim, token.start, token.end) for claim in claims)
+        used = used or any(begin < token.end and token.start < end for begin, end in taken)
+        if used or token.stem in tool.name:
+            start, told = None, told or not used
+        elif start is None and told and token.stem:
+            start = token.start
+    if start is None:
+        return None
+    text = task.text[start:].rstrip(" \t\n.!?")
+    if _SENTENCE_END.search(text):
+        return None
+    return Claim(slot, start, start + len(text), text, GUESS, "what the rest of the task says")
+
+
+def _overlap(claim: Claim, start: int, end: int) -> bool:
+    return claim.start < end and start < claim.end

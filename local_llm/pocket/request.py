@@ -1,0 +1,32 @@
+"""Whether a task is one plain request: not a question about doing it, not a refusal, not two steps in one."""
+
+import re
+from collections.abc import Iterator
+
+from local_llm.pocket.fill import Filling
+from local_llm.pocket.task_reading import TaskReading
+from local_llm.pocket.vocabulary import VERBS
+
+_ASKING = re.compile(
+    r"\b(?:how (?:do|does|can|could|should|would|to)|should (?:i|we)|why|did (?:i|we|you)|what (?:does|happens))\b",
+    re.IGNORECASE,
+)
+_REFUSALS = frozenset({"don't", "don’t", "dont", "not", "never", "cannot", "can't", "can’t"})
+_THEN = frozenset({"and", "then", "also", "afterwards", ",", ";", ".", "&"})
+
+
+def reservations(task: TaskReading, filling: Filling) -> Iterator[str]:
+    """What makes `task` something other than one request; words inside the values of `filling` do not count."""
+    if asking := _ASKING.search(task.text):
+        if not filling.uses(asking.start(), asking.end()):
+            yield f"“{asking.group().lower()}” asks about it"
+    acted = False
+    for index, token in enumerate(task.tokens):
+        if filling.uses(token.start, token.end) or task.in_value(token):
+            continue
+        if token.lower in _REFUSALS:
+            yield f"“{token.lower}” forbids something"
+        verb = token.stem in VERBS
+        if verb and acted and task.tokens[index - 1].lower in _THEN:
+            yield f"“{token.lower}” is a second step"
+        acted = acted or verb

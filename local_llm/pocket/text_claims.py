@@ -1,0 +1,133 @@
+"""Claims of text parameters: typed values, quotes, and the phrases that a name or a preposition leads to."""
+
+from collections.abc import Iterator
+
+from local_llm.pocket import vocabulary
+from local_llm.pocket.evidence import (
+    ANNOUNCED,
+    BESIDE,
+    FITTING,
+    GUESS,
+    LED,
+    NAMED,
+    OPEN_KINDS,
+    SURE,
+    Claim,
+    claim,
+    leading,
+    naming,
+    share,
+    suits,
+    weighed,
+)
+from local_llm.pocket.slots import Slot
+from local_llm.pocket.spans import Kind, Span
+from local_llm.pocket.task_reading import TaskReading
+from local_llm.pocket.tool_reading import ToolReading
+from tool_registry.search import words
+
+_PATH_NOUNS = frozenset(words("folder directory file path"))
+_DRIFT = 0.02
+"""Taken off per place: where nothing else decides, values come in the order of the parameters."""
+
+
+def text_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
+    """The claims of a parameter that takes text."""
+    yield from _by_kind(task, tool, slot)
+    yield from named(task, slot)
+    yield from _by_announcement(task, slot)
+    yield from _by_direction(task, slot)
+    for span in task.spans:
+        if span.quoted and suits(slot, span):
+            yield claim(slot, span, FITTING if slot.free else LED if slot.required else GUESS, "quoted")
+
+
+def named(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+    """What stands right after the parameter's name ("key greeting"), or one word right before it."""
+    nouns = _PATH_NOUNS - slot.words if Kind.PATH in slot.kinds else frozenset[str]()
+    for stem in slot.words | nouns:
+        for place in task.places.get(stem, ()):
+            told = 1.0 if stem in nouns else share(task, slot, place)
+            if phrase := _after_name(task, slot, place):
+                # "the author of the book" asks for the author; it does not give it.
+                plain = phrase.kind is Kind.TEXT and not phrase.quoted
+                attribute = plain and task.tokens[place + 1].lower == "of"
+                yield claim(
+                    slot, phrase, weighed(slot, phrase, BESIDE if attribute else NAMED) * told, "named"
+                )
+            if place and stem not in nouns and not slot.free and (word := _before_name(task, place)):
+                yield claim(slot, word, BESIDE * told, "named after its value")
+
+
+def _after_name(task: TaskReading, slot: Slot, place: int) -> Span | None:
+    following = task.tokens[place + 1] if place + 1 < len(task.tokens) else None
+    if following is None or following.lower in vocabulary.ANNOUNCERS:
+        return None
+    return task.phrase_after(place, long=slot.running)
+
+
+def _before_name(task: TaskReading, place: int) -> Span | None:
+    token = task.tokens[place - 1]
+    if not token.stem or token.stem in vocabulary.FILLER | vocabulary.VERBS | vocabulary.SLIGHT:
+        return None
+    return Span(token.start, token.end, Kind.TEXT, token.text, token.text)
+
+
+def _by_kind(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
+    """Typed values for a parameter that says what kind it holds, or that is one end of a movement."""
+    rivals = [other for other in tool.slots if _alike(slot, other)]
+    for order, span in enumerate(span for span in task.spans if _is_of_kind(slot, span)):
+        weight = FITTING
+        if span.kind in {Kind.NUMBER, Kind.IDENTIFIER}:
+            weight = _identifier_evidence(task, tool, slot, span)
+        weight = max(weight, naming(task, slot, span.start, span.end)) + leading(task, slot, span.start)
+        drift = abs(order - rivals.index(slot)) if len(rivals) > 1 else 0
+        yield claim(slot, span, min(weight, NAMED) - _DRIFT * drift, f"{span.kind.article} {span.kind}")
+
+
+def _alike(slot: Slot, other: Slot) -> bool:
+    """Whether the two may want the same values, so that their order has to decide."""
+    return other.textual and bool(other.kinds & slot.kinds or (_is_end(slot) and _is_end(other)))
+
+
+def _is_end(slot: Slot) -> bool:
+    """Whether it is one end of a movement and says nothing about its kind, so that any typed value may be it."""
+    return (slot.origin or slot.goal) and not slot.kinds and not slot.free
+
+
+def _is_of_kind(slot: Slot, span: Span) -> bool:
+    if span.kind in slot.kinds:
+        return True
+    if _is_end(slot):
+        return span.kind not in {Kind.NUMBER, Kind.TEXT}
+    return span.kind is Kind.NUMBER and Kind.IDENTIFIER in slot.kinds
+
+
+def _identifier_evidence(task: TaskReading, tool: ToolReading, slot: Slot, span: Span) -> float:
+    """An id stands right after the noun it belongs to ("note 3"), or looks like one."""
+    before = task.before(span.start, 1)
+    if before and before[0].stem and before[0].stem in tool.name | slot.words:
+        return FITTING + 0.05
+    return SURE if span.kind is Kind.IDENTIFIER else GUESS
+
+
+def _by_announcement(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+    """What "titled", "saying", "for" or "in" leads to, for the parameters such a word may mean."""
+    for lead, rank in slot.announcers:
+        weight = ANNOUNCED if lead in vocabulary.UNMISTAKABLE else LED
+        for place in task.indices.get(lead, ()):
+            if phrase := task.phrase_after(place, long=slot.running):
+                yield claim(slot, phrase, weighed(slot, phrase, weight) - _DRIFT * rank, f"after “{lead}”")
+
+
+def _by_direction(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+    """The words after "from" for a source, after "to" for a destination; never a verb: "to buy" is no place."""
+    if slot.kinds - OPEN_KINDS:
+        return
+    origins = vocabulary.ORIGIN_LEADS if slot.origin else frozenset[str]()
+    goals = vocabulary.GOAL_LEADS if slot.goal else frozenset[str]()
+    for lead in sorted(origins | goals):
+        for place in task.indices.get(lead, ()):
+            phrase = task.phrase_after(place, long=False)
+            if phrase and (heard := words(phrase.text)) and heard[0] not in vocabulary.VERBS:
+                yield claim(slot, phrase, FITTING, f"after “{lead}”")

@@ -1,0 +1,6 @@
+"""`python -m mcp_proxy` is the command `switchboard`."""
+
+from mcp_proxy.cli import main
+
+if __name__ == "__main__":
+    main()

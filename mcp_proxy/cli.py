@@ -1,0 +1,273 @@
+"""The command line. Results go to stdout, everything else to stderr; `--json` makes results machine-readable."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from enum import IntEnum
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import anyio
+import click
+from mcp import MCPError
+
+from local_llm import Task
+from mcp_proxy import __version__, logs
+from mcp_proxy.config import ConfigError, Settings, load
+from mcp_proxy.pipeline import Ending, Outcome
+from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
+from mcp_proxy.results import describe
+from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard, running
+from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pairs
+from mcp_proxy.upstreams import State, UpstreamUnavailableError
+from tool_registry import UnusableSchemaError
+
+_CLIENT = f"switchboard-cli {__version__}"
+
+
+class Exit(IntEnum):
+    """Exit codes; the shell's own meanings of 0 and 2 are kept."""
+
+    DONE = 0
+    FAILED = 1
+    """The tool answered with an error, or its upstream could not be reached."""
+    USAGE = 2
+    """Wrong arguments or configuration."""
+    NEEDS_INPUT = 3
+    """Something is missing that only a person can give."""
+    NOT_SURE = 4
+    """No planner was sure enough, or a rule forbids the call; nothing was done."""
+
+
+_EXITS = {
+    Ending.DONE: Exit.DONE,
+    Ending.PLANNED: Exit.DONE,
+    Ending.NEEDS: Exit.NEEDS_INPUT,
+    Ending.DECLINED: Exit.NOT_SURE,
+    Ending.UNSURE: Exit.NOT_SURE,
+    Ending.REFUSED: Exit.NOT_SURE,
+}
+
+
+T = TypeVar("T")
+
+_json_flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def _running_loop(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A click command that runs in the event loop and turns expected errors into failures."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            anyio.run(lambda: command(*args, **kwargs))
+        except ConfigError as error:
+            raise click.UsageError(str(error)) from error
+        except BaseExceptionGroup as group:
+            raise _first(cast("BaseException", group)) from None
+
+    return run
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first of the errors that task groups have wrapped."""
+    if isinstance(error, BaseExceptionGroup):
+        return _first(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    return error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="switchboard")
+@click.option(
+    "-c", "--config", type=click.Path(path_type=Path), help="Configuration file (TOML or mcpServers JSON)."
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="How much is logged on stderr.  [default: info for serve, else error]",
+)
+@click.pass_context
+def main(context: click.Context, config: Path | None, log_level: str | None) -> None:
+    """One MCP server in front of all the others, with a planner inside."""
+    context.obj = config
+    serving = context.invoked_subcommand == "serve"
+    logs.configure(log_level or ("info" if serving else "error"))
+
+
+@main.command()
+@click.option("--transport", type=click.Choice(["stdio", "http"]), help="Overrides [server] transport.")
+@click.option("--host", help="Overrides [server] host.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Overrides [server] port.")
+@click.pass_obj
+@_running_loop
+async def serve(config: Path | None, **overrides: str | int | None) -> None:
+    """Serve MCP to clients, over stdio unless configured otherwise."""
+    from mcp_proxy.transports import serve_http, serve_stdio  # noqa: PLC0415  uvicorn is not needed elsewhere
+
+    settings = load(config)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update=given)})
+    if settings.server.transport == "stdio":
+        await serve_stdio(settings)
+    else:
+        await serve_http(settings)
+
+
+@main.command()
+@click.argument("query", required=False)
+@_json_flag
+@click.pass_obj
+@_running_loop
+async def tools(config: Path | None, query: str | None, *, as_json: bool) -> None:
+    """List the tools of all upstreams, or those that match QUERY, best first."""
+    async with _started(load(config)) as board:
+        snapshot = board.snapshot
+        found = (
+            [candidate.tool for candidate in snapshot.index.search(query)]
+            if query
+            else list(snapshot.catalog.tools.values())
+        )
+    if as_json:
+        print_json([tool.listed() for tool in found])
+    else:
+        rows = ((tool.qualified, tool.description.partition("\n")[0]) for tool in found)
+        print_rows(f"{len(found)} tools", ("tool", "description"), rows)
+
+
+@main.command()
+@click.argument("name")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--args", "args_json", help="The arguments as a JSON object; KEY=VALUE pairs are added to it.")
+@_json_flag
+@click.pass_obj
+@_running_loop
+async def call(
+    config: Path | None, name: str, arguments: tuple[str, ...], args_json: str | None, *, as_json: bool
+) -> None:
+    """Call the tool NAME directly. Values are read as the tool's schema wants them."""
+    given = json_object(args_json or "{}")
+    async with _started(load(config)) as board:
+        tool = board.snapshot.catalog.tools.get(name)
+        if tool is None:
+            near = ", ".join(c.tool.qualified for c in board.snapshot.index.search(name, 3))
+            raise click.UsageError(f"there is no tool {name!r}; near: {near or 'none'}")
+        result = await _reported(
+            board.call_tool(tool, {"arguments": {**given, **read_pairs(tool, arguments)}}, client=_CLIENT)
+        )
+    if as_json:
+        print_json(result)
+    else:
+        print_content(result)
+    if result.get("isError"):
+        raise SystemExit(Exit.FAILED)
+
+
+@main.command()
+@click.argument("task")
+@click.option("--yes", is_flag=True, help="Approve a call that may destroy data.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be called.")
+@click.option(
+    "--answer",
+    "answers",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A value for a parameter the task leaves out.",
+)
+@_json_flag
+@click.pass_obj
+@_running_loop
+async def do(
+    config: Path | None, task: str, answers: tuple[str, ...], *, yes: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Carry out TASK, given in plain words."""
+    person = TerminalPerson(approve=yes, silent=as_json)
+    await _do(config, Task(task, split_pairs(answers)), person, dry_run=dry_run, as_json=as_json)
+
+
+@main.command()
+@click.argument("task")
+@_json_flag
+@click.pass_obj
+@_running_loop
+async def plan(config: Path | None, task: str, *, as_json: bool) -> None:
+    """Say what `do` would call for TASK, without calling it."""
+    await _do(config, Task(task), TerminalPerson(approve=False, silent=True), dry_run=True, as_json=as_json)
+
+
+@main.command()
+@_json_flag
+@click.pass_obj
+@_running_loop
+async def upstreams(config: Path | None, *, as_json: bool) -> None:
+    """Start every upstream and say how it went."""
+    async with _started(load(config)) as board:
+        statuses = [upstream.status for upstream in board.upstreams.values()]
+    if as_json:
+        print_json([{**status.as_dict()} for status in statuses])
+    else:
+        rows = ((s.upstream, s.state.value, s.tools, s.server, s.protocol, s.reason) for s in statuses)
+        print_rows("Upstreams", ("name", "state", "tools", "server", "protocol", "reason"), rows)
+    if any(status.state is not State.READY for status in statuses):
+        raise SystemExit(Exit.FAILED)
+
+
+@main.command()
+@click.option(
+    "--flow",
+    is_flag=True,
+    help="With claude-flow, flow-nexus, agentic-payments and ruv-swarm from npm (needs Node).",
+)
+@_json_flag
+@_running_loop
+async def demo(*, flow: bool, as_json: bool) -> None:
+    """Start demonstration servers and carry out tasks given in plain words."""
+    from mcp_proxy.demo.tour import tour  # noqa: PLC0415  only this command needs it
+
+    outcomes = await tour(flow=flow, show=not as_json)
+    if as_json:
+        print_json([describe(outcome) for outcome in outcomes])
+
+
+async def _do(
+    config: Path | None, task: Task, person: TerminalPerson, *, dry_run: bool, as_json: bool
+) -> None:
+    async with _started(load(config)) as board:
+        outcome = await _reported(board.do(task, person, dry_run=dry_run, client=_CLIENT))
+    show_outcome(outcome, as_json=as_json)
+
+
+def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
+    """Print an outcome and leave with the exit code that belongs to it."""
+    if as_json:
+        print_json({**describe(outcome), "content": (outcome.result or {}).get("content", [])})
+    else:
+        print_outcome(outcome)
+    failed = outcome.result is not None and outcome.result.get("isError")
+    raise SystemExit(Exit.FAILED if failed else _EXITS[outcome.ending])
+
+
+async def _reported(work: Awaitable[T]) -> T:
+    """The result of a call, its errors as failures."""
+    try:
+        return await work
+    except InvalidArgumentsError as error:
+        listed = "\n".join(f"  {problem}" for problem in error.problems)
+        raise click.UsageError(
+            f"the arguments for {error.tool.qualified} do not fit its schema:\n{listed}"
+        ) from error
+    except (UpstreamUnavailableError, UnusableSchemaError, MCPError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@asynccontextmanager
+async def _started(settings: Settings) -> AsyncGenerator[Switchboard]:
+    """A switchboard whose upstreams have settled; the ones that failed are named on stderr."""
+    async with running(settings) as board:
+        with stderr.status(f"starting {len(board.upstreams)} upstreams…"):
+            await board.wait_started()
+        for upstream in board.upstreams.values():
+            if upstream.status.state is not State.READY:
+                stderr.print(
+                    f"[red]{upstream.status.upstream} is {upstream.status.state.value}[/]: {upstream.status.reason}"
+                )
+        yield board

@@ -1,0 +1,157 @@
+"""What the journal keeps: records, and how they stand in the tables of a SQLite database."""
+
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+from mcp_proxy.redaction import redact
+
+R = TypeVar("R", "TaskRecord", "CallRecord")
+
+Decision = Literal["execute", "ask", "escalate", "refuse", "dry_run"]
+Outcome = Literal["ok", "tool_error", "failed", "cancelled", "declined"]
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tasks (
+    id TEXT PRIMARY KEY, started_at TEXT NOT NULL, client TEXT NOT NULL, text TEXT NOT NULL,
+    planner TEXT, confidence REAL, decision TEXT NOT NULL, reason TEXT NOT NULL,
+    tool TEXT, arguments TEXT, outcome TEXT, error TEXT, duration_ms REAL,
+    input_tokens INTEGER, output_tokens INTEGER, cache_write_tokens INTEGER, cache_read_tokens INTEGER, cost REAL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tasks_by_planner ON tasks (planner, started_at);
+CREATE TABLE IF NOT EXISTS calls (
+    id TEXT PRIMARY KEY, started_at TEXT NOT NULL, client TEXT NOT NULL, task_id TEXT,
+    tool TEXT NOT NULL, upstream TEXT NOT NULL, arguments TEXT,
+    outcome TEXT NOT NULL, error TEXT, duration_ms REAL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS calls_by_task ON calls (task_id);
+"""
+
+
+def new_id() -> str:
+    """A UUID version 7 (RFC 9562): unique, and sorting by the time it was made, to a quarter of a microsecond."""
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | secrets.randbits(62)))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """A task, what was planned for it and what was decided. Credentials are redacted when it is recorded."""
+
+    client: str
+    text: str
+    decision: Decision
+    reason: str
+    planner: str | None = None
+    confidence: float | None = None
+    tool: str | None = None
+    """Qualified name of the tool planned."""
+    arguments: Mapping[str, Any] | None = None
+    outcome: Outcome | None = None
+    error: str | None = None
+    duration_ms: float | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_read_tokens: int = 0
+    cost: float | None = None
+    """In dollars; None when unknown."""
+    id: str = field(default_factory=new_id)
+    started_at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """A call of an upstream's tool. Credentials are redacted when it is recorded."""
+
+    client: str
+    tool: str
+    """Qualified name."""
+    upstream: str
+    outcome: Outcome
+    task_id: str | None = None
+    """The task it was made for; None for a direct `tools/call`."""
+    arguments: Mapping[str, Any] | None = None
+    error: str | None = None
+    duration_ms: float | None = None
+    id: str = field(default_factory=new_id)
+    started_at: datetime = field(default_factory=_now)
+
+
+Record = TaskRecord | CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a planner consumed over some time."""
+
+    tasks: int = 0
+    cost: float = 0.0
+    """In dollars; tasks of unknown cost count nothing."""
+
+
+class NewerJournalError(Exception):
+    """The file was written by a later version, whose schema this one does not know."""
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise NewerJournalError(
+            f"written by a later version of Switchboard (schema {version}); update this one"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if version < SCHEMA_VERSION:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+
+
+def insert(connection: sqlite3.Connection, table: str, record: Record) -> None:
+    row = _row(record)
+    names = ", ".join(row)
+    values = ", ".join(f":{name}" for name in row)
+    connection.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({values})", row)  # noqa: S608
+
+
+def newest(connection: sqlite3.Connection, table: str, kind: type[R], limit: int) -> list[R]:
+    rows = connection.execute(f"SELECT * FROM {table} ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
+    return [_record(kind, dict(row)) for row in rows]
+
+
+def _row(record: Record) -> dict[str, Any]:
+    row = redact({column.name: getattr(record, column.name) for column in fields(record)})
+    if row["arguments"] is not None:
+        row["arguments"] = json.dumps(row["arguments"], default=str, skipkeys=True)
+    row["started_at"] = stamp(record.started_at)
+    return {name: _storable(value) for name, value in row.items()}
+
+
+def _record(kind: type[R], row: dict[str, Any]) -> R:
+    arguments = row["arguments"]
+    row["arguments"] = None if arguments is None else json.loads(arguments)
+    row["started_at"] = datetime.fromisoformat(row["started_at"])
+    return kind(**row)
+
+
+def stamp(moment: datetime) -> str:
+    """A moment in UTC as ISO 8601 of fixed width, so that text order is time order."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _storable(value: Any) -> Any:
+    """SQLite keeps text as UTF-8, which has no lone surrogates; JSON, where tasks come from, does."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -1,0 +1,32 @@
+"""Logging: structured lines on stderr, never on stdout, which belongs to the protocol."""
+
+import logging
+import sys
+
+import structlog
+
+from mcp_proxy.redaction import redact_event
+
+_NOISY = ("mcp", "bm25s", "httpx2", "httpcore2", "anthropic", "uvicorn.access")
+"""Libraries whose warnings tell a user nothing that our own events do not."""
+
+
+def configure(level: str = "warning") -> None:
+    """Send our events and the libraries' warnings to stderr, from `level` on, without secrets."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redact_event,
+            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(threshold, logging.WARNING), stream=sys.stderr, force=True)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,0 +1,229 @@
+"""`do`: a task in plain words becomes one carried-out tool call, or an honest reason why not.
+
+The flow is `carry_out`, read downward. What it touches comes in as ports; the catalog is one snapshot.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Protocol
+
+from local_llm import Call, NoPlan, Plan, Planner, Task
+from mcp_proxy.escalation import EscalationError, Escalator, Usage
+from mcp_proxy.gate import Ask, Decision, Escalate, Execute, Refuse, decide
+from tool_registry import Candidate, ToolIndex, UnusableSchemaError
+
+
+class Ending(StrEnum):
+    """How a task ended."""
+
+    DONE = "done"
+    """The call was made and the tool answered, possibly with an error of its own."""
+    PLANNED = "planned"
+    """A dry run: this is what would have happened."""
+    NEEDS = "needs"
+    """Something is missing that only the user can give, and the client cannot ask them."""
+    DECLINED = "declined"
+    """The user was asked and said no."""
+    UNSURE = "unsure"
+    """No planner was sure enough; nothing was done."""
+    REFUSED = "refused"
+    """A rule forbids it; nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended, with everything that led there."""
+
+    ending: Ending
+    reason: str
+    route: tuple[str, ...]
+    """What happened on the way, in order and in words."""
+    plan: Plan | NoPlan
+    candidates: tuple[Candidate, ...]
+    milliseconds: Mapping[str, float]
+    """Time spent in each stage."""
+    call: Call | None = None
+    """The call that was made, or the best one planned."""
+    result: Mapping[str, Any] | None = None
+    """The upstream's CallToolResult as it came."""
+    usage: Usage | None = None
+    """What an escalation cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the user gave for the questions of an `Ask`; empty for a plain yes."""
+
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The user said no."""
+
+
+@dataclass(frozen=True, slots=True)
+class CannotAsk:
+    """There is no way to the user."""
+
+    reason: str
+
+
+class Person(Protocol):
+    """The user, as far as the client lets us reach them."""
+
+    async def ask(self, ask: Ask) -> Answers | Declined | CannotAsk: ...
+
+
+Settled = Decision | Declined | CannotAsk
+"""A decision, or how the user's answer ended the matter."""
+
+_ENDINGS: Mapping[type[Settled], Ending] = {
+    Execute: Ending.DONE,
+    Ask: Ending.NEEDS,
+    CannotAsk: Ending.NEEDS,
+    Declined: Ending.DECLINED,
+    Escalate: Ending.UNSURE,
+    Refuse: Ending.REFUSED,
+}
+
+_NO_ESCALATION = ". No escalation is configured: an [escalation] table would pass such tasks to Claude"
+
+
+class Caller(Protocol):
+    """Whoever makes a validated call."""
+
+    async def __call__(self, call: Call, /) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the pipeline may touch."""
+
+    index: ToolIndex
+    planner: Planner
+    person: Person
+    call: Caller
+    escalator: Escalator | None = None
+    threshold: float = 0.6
+    candidates: int = 20
+
+
+@dataclass(slots=True)
+class _Trace:
+    """What is noted along the way."""
+
+    route: list[str] = field(default_factory=list[str])
+    milliseconds: dict[str, float] = field(default_factory=dict[str, float])
+    usage: Usage | None = None
+    _last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, stage: str) -> None:
+        """Note the time since the last lap under `stage`."""
+        now = time.perf_counter()
+        self.milliseconds[stage] = round(self.milliseconds.get(stage, 0.0) + (now - self._last) * 1000, 3)
+        self._last = now
+
+
+async def carry_out(task: Task, ports: Ports, *, dry_run: bool = False) -> Outcome:
+    """Carry out `task`, or say why not. A dry run stops before anyone is asked, paid or called.
+
+    Raises:
+        UpstreamUnavailableError: the call was made, or about to be, and its upstream is gone.
+        MCPError: the upstream answered the call with a protocol error.
+    """
+    trace = _Trace()
+    candidates = ports.index.search(task.text, ports.candidates)
+    trace.lap("retrieve")
+
+    plan = await ports.planner.plan(task, candidates)
+    decision: Settled = _judge(plan, ports, trace)
+    trace.lap("plan")
+
+    if isinstance(decision, Escalate) and ports.escalator and not dry_run:
+        plan = await _escalate(task, candidates, decision, ports.escalator, trace)
+        decision = _judge(plan, ports, trace)
+        trace.lap("escalate")
+
+    if isinstance(decision, Ask) and not dry_run:
+        plan, decision = await _settle(plan, decision, ports, trace)
+        trace.lap("ask")
+
+    result = None
+    if isinstance(decision, Execute) and not dry_run:
+        result = await ports.call(decision.call)
+        trace.lap("call")
+
+    return Outcome(
+        ending=Ending.PLANNED if dry_run else _ENDINGS[type(decision)],
+        reason=_reason(plan, decision) + _hint(decision, ports),
+        route=tuple(trace.route),
+        plan=plan,
+        candidates=candidates,
+        milliseconds=trace.milliseconds,
+        call=plan.call if isinstance(plan, Plan) else None,
+        result=result,
+        usage=trace.usage,
+    )
+
+
+def _judge(plan: Plan | NoPlan, ports: Ports, trace: _Trace, *, approved: bool = False) -> Decision:
+    """Check the planned arguments against the tool's schema and let the gate decide."""
+    try:
+        problems = plan.call.tool.check(plan.call.arguments) if isinstance(plan, Plan) else ()
+        decision = decide(plan, problems, approved=approved, threshold=ports.threshold)
+    except UnusableSchemaError as error:
+        decision = Escalate(f"the upstream's inputSchema cannot be used: {error}")
+    trace.route.append(f"{plan.planner}: {type(decision).__name__.lower()}: {_reason(plan, decision)}")
+    return decision
+
+
+async def _escalate(
+    task: Task, candidates: Sequence[Candidate], decision: Escalate, escalator: Escalator, trace: _Trace
+) -> Plan | NoPlan:
+    """The plan of whoever is above the local planners; its failure is one more reason not to act."""
+    try:
+        escalated = await escalator.resolve(task, candidates, decision.reason)
+    except EscalationError as error:
+        return NoPlan(escalator.name, f"{decision.reason}; escalation failed: {error}", tuple(candidates))
+    trace.usage = escalated.usage
+    return escalated.outcome
+
+
+async def _settle(
+    plan: Plan | NoPlan, ask: Ask, ports: Ports, trace: _Trace
+) -> tuple[Plan | NoPlan, Settled]:
+    """Ask the user: first for what is missing, then, if the call wants it, for approval."""
+    decision: Settled = ask
+    for _ in ("missing", "approval"):
+        if not isinstance(decision, Ask) or not isinstance(plan, Plan):
+            break
+        answer = await ports.person.ask(decision)
+        if isinstance(answer, CannotAsk):
+            return plan, CannotAsk(f"{decision.reason}; {answer.reason}")
+        if isinstance(answer, Declined):
+            return plan, answer
+        call = replace(plan.call, arguments={**plan.call.arguments, **answer.values})
+        missing = tuple(name for name in plan.missing if name not in answer.values)
+        approved = not decision.questions
+        plan = replace(plan, call=call, missing=missing)
+        decision = _judge(plan, ports, trace, approved=approved)
+    if isinstance(decision, Ask):
+        return plan, CannotAsk(f"the answer left something open: {decision.reason}")
+    return plan, decision
+
+
+def _reason(plan: Plan | NoPlan, decision: Settled) -> str:
+    match decision:
+        case Execute():
+            return plan.reason
+        case Escalate(reason) | Ask(reason=reason) | Refuse(reason) | CannotAsk(reason):
+            return reason
+        case Declined():
+            return "the user was asked and declined"
+
+
+def _hint(decision: Settled, ports: Ports) -> str:
+    return _NO_ESCALATION if isinstance(decision, Escalate) and ports.escalator is None else ""

@@ -1,0 +1,78 @@
+"""What the command line shows: results on stdout, everything about them on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from local_llm import Plan
+from mcp_proxy.pipeline import Ending, Outcome
+
+_BAR_WIDTH = 20
+_ENDING_STYLES = {
+    Ending.DONE: "green",
+    Ending.PLANNED: "cyan",
+    Ending.NEEDS: "yellow",
+    Ending.UNSURE: "yellow",
+    Ending.DECLINED: "yellow",
+    Ending.REFUSED: "red",
+}
+
+stderr = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """A value for programs, on stdout."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))  # noqa: T201
+
+
+def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Rows for people as a table on stderr, or, when stdout goes into a pipe or file, as its lines, tab-separated."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            print("\t".join(" ".join(str(cell).split()) for cell in row))  # noqa: T201
+        return
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    stderr.print(table)
+
+
+def print_content(result: Mapping[str, Any]) -> None:
+    """A tool's answer on stdout: its text as it is, other content by kind and size."""
+    for block in result.get("content", []):
+        if block.get("type") == "text":
+            print(block.get("text", ""))  # noqa: T201
+        else:
+            print(f"[{block.get('type', '?')} {block.get('mimeType', '')} {block.get('uri', '')}]".strip())  # noqa: T201
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """How a task went: the tool's answer on stdout, the rest on stderr."""
+    style = _ENDING_STYLES[outcome.ending]
+    stderr.print(f"[bold {style}]{outcome.ending.value}[/]  {escape(outcome.reason)}")
+    if outcome.call is not None:
+        arguments = json.dumps(outcome.call.arguments, ensure_ascii=False)
+        stderr.print(f"  [bold]{escape(outcome.call.tool.qualified)}[/] {escape(arguments)}")
+    if isinstance(outcome.plan, Plan):
+        stderr.print(
+            f"  {_bar(outcome.plan.confidence)} {outcome.plan.planner}, confidence {outcome.plan.confidence:.2f}"
+        )
+    others = [f"{c.tool.qualified} {c.score:.1f}" for c in outcome.candidates[:4]]
+    if others:
+        stderr.print(f"  [dim]candidates: {escape(', '.join(others))}[/]")
+    stages = ", ".join(f"{stage} {spent:.1f} ms" for stage, spent in outcome.milliseconds.items())
+    stderr.print(f"  [dim]{stages}[/]")
+    if outcome.result is not None:
+        print_content(outcome.result)
+
+
+def _bar(share: float) -> str:
+    filled = round(share * _BAR_WIDTH)
+    return f"[green]{'█' * filled}[/][dim]{'░' * (_BAR_WIDTH - filled)}[/]"

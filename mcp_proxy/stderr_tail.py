@@ -1,0 +1,73 @@
+"""What an upstream process says on stderr: logged line by line, the last lines kept to explain a death."""
+
+import os
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TextIO
+
+import anyio
+import structlog
+
+_KEPT_LINES = 20
+_LONGEST_LINE = 2000
+_CHUNK = 65536
+
+log = structlog.stdlib.get_logger()
+
+
+class StderrTail:
+    """The last lines an upstream wrote to its stderr."""
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    @property
+    def last_words(self) -> str:
+        """The last line that says something, or an empty string."""
+        return next((line for line in reversed(self._lines) if line.strip()), "")
+
+    @asynccontextmanager
+    async def collecting(self) -> AsyncGenerator[TextIO]:
+        """A file to hand to the process as its stderr; read until the block ends."""
+        read_end, write_end = os.pipe()
+        os.set_blocking(read_end, False)
+        with os.fdopen(write_end, "w") as stderr:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._read, read_end)
+                try:
+                    yield stderr
+                finally:
+                    tasks.cancel_scope.cancel()
+
+    async def _read(self, descriptor: int) -> None:
+        pending = b""
+        try:
+            while True:
+                await anyio.wait_readable(descriptor)
+                if not (chunk := os.read(descriptor, _CHUNK)):
+                    return
+                *lines, pending = (pending + chunk).split(b"\n")
+                pending = pending[-_LONGEST_LINE:]
+                for line in lines:
+                    self._take(line)
+        finally:
+            self._drain(descriptor, pending)
+            anyio.notify_closing(descriptor)
+            os.close(descriptor)
+
+    def _drain(self, descriptor: int, pending: bytes) -> None:
+        """Take what is still in the pipe: a process that died has often just said why."""
+        try:
+            while chunk := os.read(descriptor, _CHUNK):
+                pending += chunk
+        except BlockingIOError:
+            pass
+        for line in pending.split(b"\n"):
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        if text := line.decode("utf-8", "replace").rstrip()[:_LONGEST_LINE]:
+            self._lines.append(text)
+            log.debug("upstream.stderr", upstream=self._upstream, line=text)

@@ -1,0 +1,95 @@
+"""The user at the terminal: asked for what is missing, and read from KEY=VALUE arguments."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import anyio
+import anyio.to_thread
+import click
+
+from mcp_proxy.gate import Ask, Question
+from mcp_proxy.pipeline import Answers, CannotAsk, Declined
+from mcp_proxy.render import stderr
+from tool_registry import ToolEntry
+
+
+class TerminalPerson:
+    """The user at the terminal; without one, nobody can be asked."""
+
+    def __init__(self, *, approve: bool, silent: bool) -> None:
+        self._approve = approve
+        self._reachable = sys.stdin.isatty() and not silent
+
+    async def ask(self, ask: Ask) -> Answers | Declined | CannotAsk:
+        if not ask.questions and self._approve:
+            return Answers({})
+        if not self._reachable:
+            pairs = " ".join(f"--answer {question.parameter}=…" for question in ask.questions)
+            return CannotAsk(f"add {pairs or '--yes'}")
+        stderr.print(f"[yellow]{ask.reason}[/]")
+        return await anyio.to_thread.run_sync(self._ask_now, ask)
+
+    def _ask_now(self, ask: Ask) -> Answers | Declined:
+        try:
+            if not ask.questions:
+                return Answers({}) if click.confirm("Go ahead?", err=True) else Declined()
+            return Answers({q.parameter: _prompt(q, ask.call.tool) for q in ask.questions})
+        except click.Abort:
+            return Declined()
+
+
+def _prompt(question: Question, tool: ToolEntry) -> Any:
+    about = question.schema.get("description")
+    label = f"{question.parameter} ({about})" if about else question.parameter
+    return _read_value(tool, question.parameter, click.prompt(label, err=True))
+
+
+def read_pairs(tool: ToolEntry, pairs: Iterable[str]) -> dict[str, Any]:
+    """KEY=VALUE texts as arguments of `tool`.
+
+    Raises:
+        click.UsageError: one is not KEY=VALUE.
+    """
+    return {key: _read_value(tool, key, value) for key, value in split_pairs(pairs).items()}
+
+
+def split_pairs(pairs: Iterable[str]) -> dict[str, str]:
+    """KEY=VALUE texts by key.
+
+    Raises:
+        click.UsageError: one is not KEY=VALUE.
+    """
+    split: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"{pair!r} is not KEY=VALUE")
+        split[key] = value
+    return split
+
+
+def _read_value(tool: ToolEntry, parameter: str, text: str) -> Any:
+    """Text as the parameter wants it: as it is for a string, else as JSON where it is JSON."""
+    if tool.parameters.get(parameter, {}).get("type") == "string":
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def json_object(text: str) -> Mapping[str, Any]:
+    """The JSON object in `text`.
+
+    Raises:
+        click.UsageError: it is not one.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"--args is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise click.UsageError("--args must be a JSON object")
+    return cast("Mapping[str, Any]", value)

@@ -1,0 +1,296 @@
+"""Upstream servers: one owner task each, which connects, lists, watches and reconnects.
+
+A session is entered and left by its owner task alone; calls use it from any task.
+"""
+
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from itertools import chain
+from typing import Any, NoReturn, cast
+
+import anyio
+import structlog
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client._transport import TransportStreams
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
+from mcp.shared.dispatcher import ProgressFnT
+from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT, Implementation, ServerNotification
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from mcp_proxy import __version__
+from mcp_proxy.config import HttpUpstream, StdioUpstream
+from mcp_proxy.listing import list_offer
+from mcp_proxy.stderr_tail import StderrTail
+from mcp_proxy.wire import send_raw, telling_its_end
+from tool_registry import Offer
+
+_LASTING = 2.0
+"""Seconds from which a connection counts as having lasted, so that its end is a first failure."""
+
+_FIRST_DELAY, _LONGEST_DELAY = 0.5, 60.0
+"""Seconds between attempts to connect: doubling between these."""
+
+_RECONNECT_GRACE = 5.0
+"""Seconds a call waits for a connection that is being made at that moment."""
+
+_CLIENT = Implementation(name="switchboard", version=__version__)
+
+log = structlog.stdlib.get_logger()
+
+
+class State(StrEnum):
+    """Where an upstream stands."""
+
+    CONNECTING = "connecting"
+    READY = "ready"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known of an upstream at this moment."""
+
+    upstream: str
+    state: State
+    reason: str = ""
+    """Why it is down, in words for the user; empty otherwise."""
+    server: str = ""
+    """Name and version the server gives itself."""
+    protocol: str = ""
+    """Negotiated protocol version."""
+    tools: int = 0
+    connects: int = 0
+    """How many times a connection was made; more than one means it was lost and made again."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class UpstreamUnavailableError(Exception):
+    """An upstream could not be reached, or went away before it answered. Nothing is known of the call's effect."""
+
+    def __init__(self, upstream: str, reason: str, *, in_flight: bool = False) -> None:
+        self.upstream = upstream
+        self.reason = reason
+        self.in_flight = in_flight
+        """Whether the request had been sent, so that it may have had an effect."""
+        detail = (
+            "stopped before it answered; the call may or may not have taken effect"
+            if in_flight
+            else "is not available"
+        )
+        super().__init__(f"upstream {upstream!r} {detail}: {reason}")
+
+
+class Upstream:
+    """One upstream server and its connection."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: StdioUpstream | HttpUpstream,
+        on_offer: Callable[[Offer], Awaitable[None]],
+    ) -> None:
+        self.status = Status(name, State.CONNECTING)
+        self._name = name
+        self._settings = settings
+        self._on_offer = on_offer
+        self._client: Client | None = None
+        self._changed = anyio.Event()
+        self._settled = anyio.Event()
+        self._started = anyio.Event()
+
+    async def run(self) -> NoReturn:
+        """Own the connection: connect, list, follow changes, reconnect. Ends only by cancellation."""
+        delays: Iterator[float] = _delays()
+        while True:
+            opened = anyio.current_time()
+            reason = await self._one_connection()
+            if self.status.state is State.READY and anyio.current_time() - opened > _LASTING:
+                # A connection that had lasted is made again at once.
+                delays = chain([0.0], _delays())
+            self._become(replace(self.status, state=State.DOWN, reason=reason))
+            delay = next(delays)
+            log.warning("upstream.down", upstream=self._name, reason=reason, retry_in_seconds=round(delay, 1))
+            await anyio.sleep(delay)
+            self._become(replace(self.status, state=State.CONNECTING))
+
+    async def wait_started(self) -> None:
+        """Return when the first attempt to connect has succeeded or failed."""
+        await self._started.wait()
+
+    async def request(
+        self, method: str, params: Mapping[str, Any], on_progress: ProgressFnT | None = None
+    ) -> dict[str, Any]:
+        """Send a request and return its result as it came.
+
+        Cancelling the caller cancels the request upstream.
+
+        Raises:
+            UpstreamUnavailableError: there is no connection, it ended, or the time limit passed.
+            MCPError: the upstream answered with an error.
+        """
+        client = await self._connected_client()
+        timeout = self._settings.call_timeout
+        try:
+            return await send_raw(client.session, method, params, timeout=timeout, on_progress=on_progress)
+        except MCPError as error:
+            if error.code == CONNECTION_CLOSED:
+                raise UpstreamUnavailableError(self._name, "the connection closed", in_flight=True) from error
+            if error.code == REQUEST_TIMEOUT:
+                reason = f"no answer within {timeout:g} s (call_timeout)"
+                raise UpstreamUnavailableError(self._name, reason, in_flight=True) from error
+            raise
+
+    async def _connected_client(self) -> Client:
+        if self.status.state is State.CONNECTING:
+            with anyio.move_on_after(_RECONNECT_GRACE):
+                await self._settled.wait()
+        if self._client is None:
+            reason = self.status.reason or "it is still starting"
+            raise UpstreamUnavailableError(self._name, f"{reason}; Switchboard keeps trying to reconnect")
+        return self._client
+
+    async def _one_connection(self) -> str:
+        """Connect, serve until the connection ends, and say why it ended."""
+        limit = self._settings.start_timeout
+        stderr = StderrTail(self._name)
+        self._changed = anyio.Event()
+        reason = "the connection closed"
+        try:
+            # The scope spans the whole connection, because task groups entered within it outlive the
+            # start; only its deadline is lifted once the upstream has started.
+            with anyio.CancelScope(deadline=anyio.current_time() + limit) as scope:
+                await self._connect_and_follow(stderr, scope)
+            if scope.cancelled_caught:
+                reason = f"did not start within {limit:g} s (start_timeout)"
+        except Exception as error:  # noqa: BLE001  whatever an upstream does costs only that upstream
+            reason = _why(error, self._settings)
+        finally:
+            self._client = None
+        return f"{reason} (its last words: {stderr.last_words})" if stderr.last_words else reason
+
+    async def _connect_and_follow(self, stderr: StderrTail, scope: anyio.CancelScope) -> None:
+        ended = anyio.Event()
+
+        def on_end() -> None:
+            ended.set()
+            self._changed.set()
+
+        async with (
+            _transport(self._settings, stderr) as transport,
+            Client(
+                telling_its_end(transport, on_end),
+                mode=self._settings.protocol,
+                client_info=_CLIENT,
+                message_handler=self._on_message,
+                cache=None,
+            ) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            await self._publish(client)
+            scope.deadline = float("inf")
+            if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+                tasks.start_soon(self._listen, client)
+            while not ended.is_set():
+                await self._changed.wait()
+                self._changed = anyio.Event()
+                if not ended.is_set():
+                    await self._publish(client)
+            tasks.cancel_scope.cancel()
+
+    async def _publish(self, client: Client) -> None:
+        """List what the upstream offers and hand it on."""
+        offer = await list_offer(client, self._name, self._settings.prefix)
+        self._client = client
+        about = client.server_info
+        self._become(
+            Status(
+                self._name,
+                State.READY,
+                server=f"{about.name} {about.version}".strip() if about else "",
+                protocol=client.protocol_version,
+                tools=len(offer.tools),
+                connects=self.status.connects + (self.status.state is State.CONNECTING),
+            )
+        )
+        await self._on_offer(offer)
+
+    async def _listen(self, client: Client) -> None:
+        """Follow changes in the stateless era, where a client has to ask for them."""
+        try:
+            async with client.listen(
+                tools_list_changed=True, prompts_list_changed=True, resources_list_changed=True
+            ) as events:
+                async for _ in events:
+                    self._changed.set()
+        except Exception as error:  # noqa: BLE001  not hearing of changes is no reason to lose the upstream
+            log.info("upstream.listen_unavailable", upstream=self._name, reason=str(error))
+
+    async def _on_message(self, message: object) -> None:
+        if isinstance(message, Exception):
+            log.debug("upstream.noise", upstream=self._name, problem=type(message).__name__)
+        elif isinstance(message, ServerNotification) and message.method.endswith("/list_changed"):
+            self._changed.set()
+
+    def _become(self, status: Status) -> None:
+        self.status = status
+        if status.state is State.CONNECTING:
+            self._settled = anyio.Event()
+        else:
+            self._settled.set()
+            self._started.set()
+        log.info("upstream.state", upstream=self._name, state=status.state.value, tools=status.tools)
+
+
+def _delays() -> Iterator[float]:
+    """Seconds to wait before each attempt: doubling, with jitter so that upstreams do not retry in step."""
+    delay = _FIRST_DELAY
+    while True:
+        yield delay * random.uniform(0.5, 1.0)  # noqa: S311  jitter is no secret
+        delay = min(delay * 2, _LONGEST_DELAY)
+
+
+@asynccontextmanager
+async def _transport(
+    settings: StdioUpstream | HttpUpstream, stderr: StderrTail
+) -> AsyncGenerator[AbstractAsyncContextManager[TransportStreams]]:
+    """The SDK transport for an upstream, not yet entered."""
+    if isinstance(settings, HttpUpstream):
+        headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+        async with create_mcp_http_client(headers=headers) as http:
+            yield streamable_http_client(settings.url, http_client=http)
+        return
+    process = StdioServerParameters(
+        command=settings.command,
+        args=list(settings.args),
+        env={name: value.get_secret_value() for name, value in settings.env.items()},
+        cwd=settings.cwd,
+        encoding_error_handler="replace",
+    )
+    async with stderr.collecting() as errlog:
+        yield stdio_client(process, errlog=errlog)
+
+
+def _why(error: BaseException, settings: StdioUpstream | HttpUpstream) -> str:
+    """A failed connection in words for the user."""
+    if isinstance(error, BaseExceptionGroup):
+        return _why(cast("BaseExceptionGroup[BaseException]", error).exceptions[0], settings)
+    if isinstance(settings, StdioUpstream):
+        if isinstance(error, FileNotFoundError):
+            missing = (
+                settings.cwd
+                if error.filename and str(error.filename) == str(settings.cwd)
+                else settings.command
+            )
+            return f"{missing!r} was not found; check the path, or that it is installed and on PATH"
+        if isinstance(error, PermissionError):
+            return f"{settings.command!r} may not be executed; check its permissions"
+    if isinstance(error, MCPError) and error.code == CONNECTION_CLOSED:
+        return "it exited or closed the connection while starting"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,108 @@
+"""The seam with the SDK's client: raw requests over its sessions, and streams that say when they end.
+
+Requests travel as plain dicts, because the typed layer drops fields it does not know. Nothing here
+knows what the messages mean.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+from mcp import ClientSession
+from mcp.client._transport import ReadStream, Transport, TransportStreams
+from mcp.shared.dispatcher import CallOptions, ProgressFnT
+from mcp.shared.message import SessionMessage
+
+Incoming = SessionMessage | Exception
+
+
+async def send_raw(
+    session: ClientSession,
+    method: str,
+    params: Mapping[str, Any],
+    *,
+    timeout: float | None = None,  # noqa: ASYNC109  the dispatcher has to know it, to cancel upstream
+    on_progress: ProgressFnT | None = None,
+) -> dict[str, Any]:
+    """Send a request as it stands and return the result as it came, both as JSON objects.
+
+    The session adds what its protocol version wants on every request (`_meta`, HTTP headers). The two
+    private members used here are the only way past its typed layer.
+
+    Args:
+        session: an entered, negotiated session.
+        method: the JSON-RPC method.
+        params: its params; not modified.
+        timeout: seconds to wait for the result; None waits for ever.
+        on_progress: receives progress notifications; without it the server is not asked for any.
+
+    Raises:
+        MCPError: the server answered with an error, or the connection closed, or time ran out.
+    """
+    data: dict[str, Any] = {"method": method, "params": {**params}}
+    if "_meta" in params:
+        data["params"]["_meta"] = {**params["_meta"]}
+    options: CallOptions = {}
+    session._stamp(data, options)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    if timeout is not None:
+        options["timeout"] = timeout
+    if on_progress is not None:
+        options["on_progress"] = on_progress
+    dispatcher = session._dispatcher  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return await dispatcher.send_raw_request(method, data["params"], options)
+
+
+class _EndingStream:
+    """A read stream that calls `on_end` once, when it has delivered its last message."""
+
+    def __init__(self, stream: ReadStream[Incoming], on_end: Callable[[], None]) -> None:
+        self._stream = stream
+        self._on_end = on_end
+
+    async def receive(self) -> Incoming:
+        return await self.__anext__()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Incoming:
+        try:
+            return await self._stream.__anext__()
+        except (StopAsyncIteration, anyio.ClosedResourceError):
+            self._on_end()
+            raise
+
+    async def __aenter__(self) -> Self:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        return await self._stream.__aexit__(exc_type, exc_val, exc_tb)
+
+    @property
+    def last_context(self) -> Any:
+        """The context of the last message's sender, which the SDK's dispatcher looks for."""
+        return getattr(self._stream, "last_context", None)
+
+
+def telling_its_end(
+    transport: AbstractAsyncContextManager[TransportStreams], on_end: Callable[[], None]
+) -> Transport:
+    """`transport`, calling `on_end` when the other side closes the connection."""
+
+    @asynccontextmanager
+    async def watched() -> AsyncGenerator[TransportStreams]:
+        async with transport as (read, write):
+            yield _EndingStream(read, on_end), write
+
+    return watched()
