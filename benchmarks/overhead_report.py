@@ -75,7 +75,6 @@ def table(record: Record) -> str:
         "call, p50 / p95",
         "calls per second, 16 in flight",
         "`tools/list` with claude-flow, p50",
-        "processes left behind",
     )
     direct, *proxied = record.setups
     rows = (
@@ -83,6 +82,12 @@ def table(record: Record) -> str:
         *((_name(setup), *_figures(setup.typical, direct.typical)) for setup in proxied),
     )
     return "\n".join(_markdown((heads, ["---"] * len(heads), *rows)))
+
+
+def added(record: Record) -> str:
+    """What one upstream behind Switchboard adds to a call, at the median."""
+    direct, proxied = record.setups[0].typical, _measured(record, "Switchboard", 1).typical
+    return f"{_digits(proxied.call_p50_ms - direct.call_p50_ms)} ms"
 
 
 def conditions(record: Record) -> str:
@@ -94,22 +99,28 @@ def conditions(record: Record) -> str:
     )
 
 
+def _measured(record: Record, contestant: str, upstreams: int) -> Measured:
+    return next(
+        setup for setup in record.setups if (setup.contestant, setup.upstreams) == (contestant, upstreams)
+    )
+
+
 def _name(setup: Measured) -> str:
     return f"{setup.contestant}, {setup.upstreams} upstream{'s' * (setup.upstreams > 1)}"
 
 
 def _figures(typical: Sample, direct: Sample | None = None) -> tuple[str, ...]:
-    def times(name: str) -> str:
+    def against(name: str) -> str:
         if direct is None:
             return ""
-        return f" (×{_digits(getattr(typical, name) / getattr(direct, name))})"
+        ratio = getattr(typical, name) / getattr(direct, name)
+        return f" (×{_digits(ratio)})" if ratio >= 1 else f" (÷{_digits(1 / ratio)})"
 
     return (
-        f"{_digits(typical.first_list_s)} s{times('first_list_s')}",
-        f"{_digits(typical.call_p50_ms)} / {_digits(typical.call_p95_ms)} ms{times('call_p50_ms')}",
-        f"{_digits(typical.calls_per_s)}{times('calls_per_s')}",
-        f"{_digits(typical.listing_p50_ms)} ms{times('listing_p50_ms')}",
-        f"{typical.left_behind:.0f}",
+        f"{_digits(typical.first_list_s)} s{against('first_list_s')}",
+        f"{_digits(typical.call_p50_ms)} / {_digits(typical.call_p95_ms)} ms{against('call_p50_ms')}",
+        f"{_digits(typical.calls_per_s)}{against('calls_per_s')}",
+        f"{_digits(typical.listing_p50_ms)} ms{against('listing_p50_ms')}",
     )
 
 

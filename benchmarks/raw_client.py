@@ -138,9 +138,9 @@ async def started(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Close stdin and wait, as a client does when it quits; kill the group of what stays."""
-    # communicate() closes stdin and drains stdout: a server stuck writing could never read that it ended.
+    # Feeding b"" closes stdin. Reading stdout meanwhile matters: a server stuck writing never sees the end.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.communicate(), _EXIT_PATIENCE)
+        await asyncio.wait_for(process.communicate(b""), _EXIT_PATIENCE)
     if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()

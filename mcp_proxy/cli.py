@@ -53,6 +53,20 @@ T = TypeVar("T")
 
 _json_flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
+_CONFIG_HELP = "Configuration file (TOML, or mcpServers JSON)."
+
+
+def _configured(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that takes the configuration file as its `config`, given before its name or after it."""
+
+    @click.option("-c", "--config", "own_config", type=click.Path(path_type=Path), help=_CONFIG_HELP)
+    @click.pass_obj
+    @wraps(command)
+    def run(group_config: Path | None, *args: Any, own_config: Path | None, **kwargs: Any) -> Any:
+        return command(own_config or group_config, *args, **kwargs)
+
+    return run
+
 
 def _running_loop(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """A click command that runs in the event loop and turns expected errors into failures."""
@@ -98,7 +112,7 @@ def main(context: click.Context, config: Path | None, log_level: str | None) -> 
 @click.option("--transport", type=click.Choice(["stdio", "http"]), help="Overrides [server] transport.")
 @click.option("--host", help="Overrides [server] host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Overrides [server] port.")
-@click.pass_obj
+@_configured
 @_running_loop
 async def serve(config: Path | None, **overrides: str | int | None) -> None:
     """Serve MCP to clients, over stdio unless configured otherwise."""
@@ -116,7 +130,7 @@ async def serve(config: Path | None, **overrides: str | int | None) -> None:
 @main.command()
 @click.argument("query", required=False)
 @_json_flag
-@click.pass_obj
+@_configured
 @_running_loop
 async def tools(config: Path | None, query: str | None, *, as_json: bool) -> None:
     """List the tools of all upstreams, or those that match QUERY, best first."""
@@ -139,7 +153,7 @@ async def tools(config: Path | None, query: str | None, *, as_json: bool) -> Non
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--args", "args_json", help="The arguments as a JSON object; KEY=VALUE pairs are added to it.")
 @_json_flag
-@click.pass_obj
+@_configured
 @_running_loop
 async def call(
     config: Path | None, name: str, arguments: tuple[str, ...], args_json: str | None, *, as_json: bool
@@ -174,7 +188,7 @@ async def call(
     help="A value for a parameter the task leaves out.",
 )
 @_json_flag
-@click.pass_obj
+@_configured
 @_running_loop
 async def do(
     config: Path | None, task: str, answers: tuple[str, ...], *, yes: bool, dry_run: bool, as_json: bool
@@ -187,7 +201,7 @@ async def do(
 @main.command()
 @click.argument("task")
 @_json_flag
-@click.pass_obj
+@_configured
 @_running_loop
 async def plan(config: Path | None, task: str, *, as_json: bool) -> None:
     """Say what `do` would call for TASK, without calling it."""
@@ -196,7 +210,7 @@ async def plan(config: Path | None, task: str, *, as_json: bool) -> None:
 
 @main.command()
 @_json_flag
-@click.pass_obj
+@_configured
 @_running_loop
 async def upstreams(config: Path | None, *, as_json: bool) -> None:
     """Start every upstream and say how it went."""

@@ -59,11 +59,12 @@ ErrorKind = Literal[
     "unavailable",
     "timeout",
     "reply",
+    "budget",
 ]
 
 
 class EscalationError(Exception):
-    """An escalation that failed and cost nothing. Never holds the key, nor any request or response object."""
+    """An escalation without a reply. Never holds the key, nor any request or response object."""
 
     def __init__(self, kind: ErrorKind, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)

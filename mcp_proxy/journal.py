@@ -3,26 +3,36 @@
 Keeping it never breaks a call: a journal that cannot be written says so once in the log, and goes on without.
 """
 
-import json
-import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
-from uuid import UUID
+from typing import Self, TypeVar
 
 import anyio
 import anyio.to_thread
 import structlog
 
-from mcp_proxy.redaction import redact
+from mcp_proxy.journal_rows import (
+    CallRecord,
+    Decision,
+    NewerJournalError,
+    Outcome,
+    Record,
+    Spent,
+    TaskRecord,
+    insert,
+    new_id,
+    newest,
+    prepare,
+    spent,
+)
+
+__all__ = ["CallRecord", "Decision", "Journal", "Outcome", "Record", "Spent", "TaskRecord", "new_id"]
 
 T = TypeVar("T")
-R = TypeVar("R", "TaskRecord", "CallRecord")
 
 BUSY_TIMEOUT = 2.0
 RETRY_AFTER = 30.0
@@ -72,34 +82,21 @@ class Journal:
 
         What was recorded survives the death of the process, though not a power failure right after.
         """
-        await self._run(lambda connection: insert(connection, "tasks", record), None, writes=True)
+        await self._run(lambda connection: insert(connection, record), None, writes=True)
         return record.id
 
     async def record_call(self, record: CallRecord) -> str:
         """Keep a call and return its id; see `record_task`."""
-        await self._run(lambda connection: insert(connection, "calls", record), None, writes=True)
+        await self._run(lambda connection: insert(connection, record), None, writes=True)
         return record.id
 
     async def recent(self, limit: int = 50) -> tuple[Record, ...]:
         """The newest `limit` tasks and calls, newest first; empty when the journal cannot be read."""
-
-        def read(connection: sqlite3.Connection) -> tuple[Record, ...]:
-            records: list[Record] = [
-                *newest(connection, "tasks", TaskRecord, limit),
-                *newest(connection, "calls", CallRecord, limit),
-            ]
-            return tuple(sorted(records, key=lambda record: record.id, reverse=True)[:limit])
-
-        return await self._run(read, ())
+        return await self._run(lambda connection: newest(connection, limit), ())
 
     async def spent(self, planner: str, since: datetime) -> Spent | None:
         """What the tasks planned by `planner` since then cost; None when the journal cannot be read."""
-
-        def read(connection: sqlite3.Connection) -> Spent:
-            query = "SELECT count(*), total(cost) FROM tasks WHERE planner = ? AND started_at >= ?"
-            return Spent(*connection.execute(query, (planner, stamp(since))).fetchone())
-
-        return await self._run(read, None)
+        return await self._run(lambda connection: spent(connection, planner, since), None)
 
     async def close(self) -> None:
         """Close the file. What is recorded later is lost without a word."""
@@ -149,7 +146,6 @@ class Journal:
             self._connection = sqlite3.connect(
                 self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
             )
-            self._connection.row_factory = sqlite3.Row
             prepare(self._connection)
         return self._connection
 

@@ -7,17 +7,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from uuid import UUID
 
 from mcp_proxy.redaction import redact
-
-R = TypeVar("R", "TaskRecord", "CallRecord")
 
 Decision = Literal["execute", "ask", "escalate", "refuse", "dry_run"]
 Outcome = Literal["ok", "tool_error", "failed", "cancelled", "declined"]
 
 SCHEMA_VERSION = 1
+"""Kept in the file as `user_version`; a change of the tables needs a higher one and a migration in `prepare`."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
     id TEXT PRIMARY KEY, started_at TEXT NOT NULL, client TEXT NOT NULL, text TEXT NOT NULL,
@@ -92,6 +92,8 @@ class CallRecord:
 
 Record = TaskRecord | CallRecord
 
+_TABLES: Mapping[type[Record], str] = {TaskRecord: "tasks", CallRecord: "calls"}
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -107,11 +109,15 @@ class NewerJournalError(Exception):
 
 
 def prepare(connection: sqlite3.Connection) -> None:
+    """Make a fresh connection fit for the functions below, and the tables if there are none.
+
+    Raises:
+        NewerJournalError: a later version has been here; the file is left as it is.
+    """
+    connection.row_factory = sqlite3.Row
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
-        raise NewerJournalError(
-            f"written by a later version of Switchboard (schema {version}); update this one"
-        )
+        raise NewerJournalError(f"written by a later version (schema {version}); update mcp-switchboard")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     if version < SCHEMA_VERSION:
@@ -120,34 +126,44 @@ def prepare(connection: sqlite3.Connection) -> None:
         )
 
 
-def insert(connection: sqlite3.Connection, table: str, record: Record) -> None:
+def insert(connection: sqlite3.Connection, record: Record) -> None:
+    """Add a record, or replace the one of its id."""
     row = _row(record)
-    names = ", ".join(row)
-    values = ", ".join(f":{name}" for name in row)
-    connection.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({values})", row)  # noqa: S608
+    names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+    connection.execute(f"INSERT OR REPLACE INTO {_TABLES[type(record)]} ({names}) VALUES ({values})", row)  # noqa: S608
 
 
-def newest(connection: sqlite3.Connection, table: str, kind: type[R], limit: int) -> list[R]:
-    rows = connection.execute(f"SELECT * FROM {table} ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
-    return [_record(kind, dict(row)) for row in rows]
+def newest(connection: sqlite3.Connection, limit: int) -> tuple[Record, ...]:
+    """The `limit` newest records of all kinds, newest first."""
+    records: list[Record] = []
+    for kind, table in _TABLES.items():
+        rows = connection.execute(f"SELECT * FROM {table} ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
+        records += [_record(kind, dict(row)) for row in rows]
+    return tuple(sorted(records, key=lambda record: record.id, reverse=True)[:limit])
+
+
+def spent(connection: sqlite3.Connection, planner: str, since: datetime) -> Spent:
+    """The sum over the tasks of `planner` that started at `since` or later."""
+    query = "SELECT count(*), total(cost) FROM tasks WHERE planner = ? AND started_at >= ?"
+    return Spent(*connection.execute(query, (planner, _stamp(since))).fetchone())
 
 
 def _row(record: Record) -> dict[str, Any]:
     row = redact({column.name: getattr(record, column.name) for column in fields(record)})
     if row["arguments"] is not None:
         row["arguments"] = json.dumps(row["arguments"], default=str, skipkeys=True)
-    row["started_at"] = stamp(record.started_at)
+    row["started_at"] = _stamp(record.started_at)
     return {name: _storable(value) for name, value in row.items()}
 
 
-def _record(kind: type[R], row: dict[str, Any]) -> R:
+def _record(kind: type[Record], row: dict[str, Any]) -> Record:
     arguments = row["arguments"]
     row["arguments"] = None if arguments is None else json.loads(arguments)
     row["started_at"] = datetime.fromisoformat(row["started_at"])
     return kind(**row)
 
 
-def stamp(moment: datetime) -> str:
+def _stamp(moment: datetime) -> str:
     """A moment in UTC as ISO 8601 of fixed width, so that text order is time order."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 

@@ -1,20 +1,25 @@
 """What an upstream offers, listed page by page. One malformed definition costs itself, never the list."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
 from mcp import Client, MCPError
-from mcp_types import Prompt, Resource, ResourceTemplate, Tool
-from pydantic import BaseModel, ValidationError
+from mcp_types.methods import serialize_server_result
+from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
+from pydantic import ValidationError
 
 from mcp_proxy.wire import send_raw
 from tool_registry import Offer
+from tool_registry.catalog import Definition
 
 _MOST_PAGES = 100
 """A server whose list never ends is cut off here."""
 
 _LIST_TIMEOUT = 60.0
+
+_ERAS = (LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION)
+_COMPLETE = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 
 log = structlog.stdlib.get_logger()
 
@@ -25,67 +30,60 @@ async def list_offer(client: Client, upstream: str, prefix: str) -> Offer:
     Raises:
         MCPError: the server has tools but cannot list them.
     """
-    capabilities = client.server_capabilities
-    tools = await _list(client, upstream, "tools/list", "tools", Tool) if capabilities.tools else ()
+    has = client.server_capabilities
+    lister = _Lister(client, upstream)
     return Offer(
         upstream,
         prefix,
-        tools=tools,
-        prompts=await _list_optional(client, upstream, "prompts/list", "prompts", Prompt)
-        if capabilities.prompts
-        else (),
-        resources=await _list_optional(client, upstream, "resources/list", "resources", Resource)
-        if capabilities.resources
-        else (),
-        templates=await _list_optional(
-            client, upstream, "resources/templates/list", "resourceTemplates", ResourceTemplate
-        )
-        if capabilities.resources
+        tools=await lister.list("tools/list", "tools") if has.tools else (),
+        prompts=await lister.try_list("prompts/list", "prompts") if has.prompts else (),
+        resources=await lister.try_list("resources/list", "resources") if has.resources else (),
+        templates=await lister.try_list("resources/templates/list", "resourceTemplates")
+        if has.resources
         else (),
     )
 
 
-async def _list_optional(
-    client: Client, upstream: str, method: str, key: str, model: type[BaseModel]
-) -> tuple[Mapping[str, Any], ...]:
-    """A list the server may have promised without having it (some do); then it is empty."""
-    try:
-        return await _list(client, upstream, method, key, model)
-    except MCPError as error:
-        log.info("upstream.list_unavailable", upstream=upstream, method=method, reason=error.message)
-        return ()
+@dataclass(frozen=True, slots=True)
+class _Lister:
+    client: Client
+    upstream: str
+
+    async def try_list(self, method: str, key: str) -> tuple[Definition, ...]:
+        """A list the server may have promised without having it (some do); then it is empty."""
+        try:
+            return await self.list(method, key)
+        except MCPError as error:
+            log.info("upstream.list_unavailable", upstream=self.upstream, method=method, reason=error.message)
+            return ()
+
+    async def list(self, method: str, key: str) -> tuple[Definition, ...]:
+        """All pages of a list, less the definitions no client could be told of."""
+        found: list[Definition] = []
+        params: dict[str, Any] = {}
+        for _ in range(_MOST_PAGES):
+            page = await send_raw(self.client.session, method, params, timeout=_LIST_TIMEOUT)
+            found += [item for item in _items(page, key) if self._can_be_listed(item, method, key)]
+            cursor = page.get("nextCursor")
+            if not cursor or cursor == params.get("cursor"):
+                return tuple(found)
+            params = {"cursor": cursor}
+        log.warning("upstream.list_too_long", upstream=self.upstream, method=method, pages=_MOST_PAGES)
+        return tuple(found)
+
+    def _can_be_listed(self, item: Any, method: str, key: str) -> bool:
+        """Whether the protocol accepts the definition in either era; one it rejects would break the whole list."""
+        try:
+            for version in _ERAS:
+                serialize_server_result(method, version, {key: [item], **_COMPLETE})
+        except ValidationError as error:
+            name = cast("dict[str, Any]", item).get("name", "?") if isinstance(item, dict) else "?"
+            where = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
+            log.warning("upstream.definition_left_out", upstream=self.upstream, name=name, invalid=where)
+            return False
+        return True
 
 
-async def _list(
-    client: Client, upstream: str, method: str, key: str, model: type[BaseModel]
-) -> tuple[Mapping[str, Any], ...]:
-    found: list[Mapping[str, Any]] = []
-    params: dict[str, Any] = {}
-    for _ in range(_MOST_PAGES):
-        page = await send_raw(client.session, method, params, timeout=_LIST_TIMEOUT)
-        items = page.get(key)
-        found += [
-            item
-            for item in cast("list[Any]", items if isinstance(items, list) else [])
-            if _is_well_formed(item, model, upstream)
-        ]
-        cursor = page.get("nextCursor")
-        if not cursor or cursor == params.get("cursor"):
-            return tuple(found)
-        params = {"cursor": cursor}
-    log.warning("upstream.list_too_long", upstream=upstream, method=method, pages=_MOST_PAGES)
-    return tuple(found)
-
-
-def _is_well_formed(item: Any, model: type[BaseModel], upstream: str) -> bool:
-    """Whether the protocol's type accepts the definition; one that breaks it would break the whole list."""
-    try:
-        model.model_validate(item)
-    except ValidationError as error:
-        name = cast("dict[str, Any]", item).get("name", "?") if isinstance(item, dict) else "?"
-        places = ", ".join(".".join(map(str, problem["loc"])) or "itself" for problem in error.errors())
-        log.warning(
-            "upstream.definition_left_out", upstream=upstream, kind=model.__name__, name=name, invalid=places
-        )
-        return False
-    return True
+def _items(page: dict[str, Any], key: str) -> list[Any]:
+    items = page.get(key)
+    return cast("list[Any]", items) if isinstance(items, list) else []

@@ -14,6 +14,7 @@ from mcp.shared.dispatcher import ProgressFnT
 
 from local_llm import Call, Planner, Task
 from local_llm.pocket import PocketPlanner
+from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.config import Settings
 from mcp_proxy.escalation import ClaudeEscalator, Escalator
 from mcp_proxy.journal import Journal, new_id
@@ -59,7 +60,7 @@ class Switchboard:
         self.journal = journal
         self.planner = planner
         self.escalator = escalator
-        enabled = {name: upstream for name, upstream in settings.upstreams.items() if upstream.enabled}
+        enabled = settings.enabled_upstreams
         # An empty offer each, so that the catalog's order is the configured one whoever connects first.
         offers = (Offer(name, upstream.prefix) for name, upstream in enabled.items())
         self.snapshot = Snapshot.of(Catalog(tuple(offers)))
@@ -175,7 +176,10 @@ class Switchboard:
 async def running(settings: Settings) -> AsyncGenerator[Switchboard]:
     """A switchboard with its upstreams starting; all are stopped when the block ends."""
     journal = await Journal.open(settings.journal.path) if settings.journal.enabled else None
-    escalator = ClaudeEscalator(settings.escalation) if settings.escalation else None
+    claude, escalator = None, None
+    if settings.escalation:
+        claude = ClaudeEscalator(settings.escalation)
+        escalator = BudgetedEscalator(claude, settings.escalation.budget, journal)
     board = Switchboard(settings, journal, PocketPlanner(), escalator)
     try:
         async with anyio.create_task_group() as tasks:
@@ -186,5 +190,8 @@ async def running(settings: Settings) -> AsyncGenerator[Switchboard]:
             finally:
                 tasks.cancel_scope.cancel()
     finally:
-        if journal:
-            await journal.close()
+        with anyio.CancelScope(shield=True):
+            if claude:
+                await claude.aclose()
+            if journal:
+                await journal.close()

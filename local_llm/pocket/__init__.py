@@ -1,7 +1,8 @@
 """The embedded default planner: small, local, in milliseconds.
 
-Reads from here down: `planner` (the port), `choose` (which tool), `fill` and `claims` (which arguments),
-`task_reading` and `tool_reading` (what the two sides say), `spans` and `vocabulary` (values and words).
+`planner` is the port. Below it: `choose` and `request` (which tool, and is it one plain request), `fill`
+(which values), `claims`, `text_claims` and `evidence` (what speaks for a value), `task_reading`, `mention`
+and `spans` (what the task says), `tool_reading` and `slots` (what a tool says), `vocabulary` (data).
 """
 
 from local_llm.pocket.planner import PocketPlanner

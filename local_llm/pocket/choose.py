@@ -28,6 +28,7 @@ _DEPRECATED = 0.05
 """What the score loses for each value that no parameter took, and for a tool that calls itself deprecated."""
 _OTHER_VERB, _OTHER_VERB_DESCRIBED = 0.55, 0.9
 """Factor where the task wants another thing done than the tool's name says; where its description says it."""
+_QUESTIONS = frozenset({"what", "what's", "which", "who", "where"})
 _HINTS = {
     "text": frozenset(
         {"txt", "md", "log", "csv", "json", "yaml", "yml", "toml", "py", "js", "ts", "html", "xml"}
@@ -110,9 +111,9 @@ def _unused_values(task: TaskReading, filling: Filling, taken: Sequence[Stretch]
 def _said(task: TaskReading, filling: Filling) -> float:
     """The share of the tool's name that the task says, in the same words or others of the same meaning."""
     heard = {token.stem for token in _content(task)} | _hinted(filling)
-    if "what" in task.indices:
-        heard.add("what")
     meant = {other for stem in heard for other in same_meaning(stem)}
+    if not _QUESTIONS.isdisjoint(task.indices):
+        meant.add("get")
     weights = {stem: _SLIGHT_WEIGHT if stem in SLIGHT else 1.0 for stem in filling.tool.name}
     said = sum(w * (1.0 if s in heard else 0.9 if s in meant else 0.0) for s, w in weights.items())
     return said / sum(weights.values()) if weights else 0.0

@@ -42,7 +42,7 @@ def _claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]
     elif slot.options:
         yield from _option_claims(task, tool, slot)
         if not slot.closed:
-            yield from named(task, slot)
+            yield from named(task, tool, slot)
     elif slot.numeric:
         yield from _number_claims(task, tool, slot)
     elif slot.textual:
@@ -129,9 +129,9 @@ def _number_evidence(task: TaskReading, tool: ToolReading, slot: Slot, span: Spa
         return min(0.75 + 0.05 * shared, OPTION), "a count of what the tool returns"
     near = {token.stem for token in (*task.before(span.start, 2), *task.after(span.end, 2)) if token.stem}
     shared = len(near & (slot.about | slot.words))
-    return (
-        (SURE + 0.05 * min(shared, 3), "described by the words beside it") if shared else (GUESS, "a number")
-    )
+    if shared > 1:
+        return SURE + 0.05, "described by the words beside it"
+    return (BESIDE, "near a word of its description") if shared else (GUESS, "a number")
 
 
 def _boolean_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:

@@ -16,6 +16,9 @@ from tool_registry import Candidate, ToolEntry
 LONGEST_TASK = 2000
 """Longest task that is read, in characters: what is longer is no single call, and would cost time."""
 
+MOST_VALUES = 60
+"""Most numbers, paths, quotes and the like in a task that is planned here."""
+
 Judge = Callable[[TaskReading, Filling, tuple[Stretch, ...]], Fit]
 
 _LEAST = 0.42
@@ -54,6 +57,8 @@ class PocketPlanner:
 
     def _plan(self, task: Task, candidates: Sequence[Candidate]) -> Plan | NoPlan:
         reading = TaskReading(task.text)
+        if len(reading.spans) > MOST_VALUES:
+            return self._none(f"{len(reading.spans)} values are too many to place in one call", candidates)
         server, mention = named_server(task.text, (candidate.tool.upstream for candidate in candidates))
         fits = sorted(
             (

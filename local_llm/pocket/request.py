@@ -17,9 +17,9 @@ _THEN = frozenset({"and", "then", "also", "afterwards", ",", ";", ".", "&"})
 
 def reservations(task: TaskReading, filling: Filling) -> Iterator[str]:
     """What makes `task` something other than one request; words inside the values of `filling` do not count."""
-    if asking := _ASKING.search(task.text):
-        if not filling.uses(asking.start(), asking.end()):
-            yield f"“{asking.group().lower()}” asks about it"
+    asking = _ASKING.search(task.text)
+    if asking and not filling.uses(asking.start(), asking.end()):
+        yield f"“{asking.group().lower()}” asks about it"
     acted = False
     for index, token in enumerate(task.tokens):
         if filling.uses(token.start, token.end) or task.in_value(token):

@@ -27,6 +27,8 @@ from local_llm.pocket.tool_reading import ToolReading
 from tool_registry.search import words
 
 _PATH_NOUNS = frozenset(words("folder directory file path"))
+_SHORTER = 0.1
+"""What a phrase that stops early has less than the one that runs on."""
 _DRIFT = 0.02
 """Taken off per place: where nothing else decides, values come in the order of the parameters."""
 
@@ -34,36 +36,44 @@ _DRIFT = 0.02
 def text_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     """The claims of a parameter that takes text."""
     yield from _by_kind(task, tool, slot)
-    yield from named(task, slot)
-    yield from _by_announcement(task, slot)
-    yield from _by_direction(task, slot)
+    yield from named(task, tool, slot)
+    yield from _by_announcement(task, tool, slot)
+    yield from _by_direction(task, tool, slot)
     for span in task.spans:
         if span.quoted and suits(slot, span):
             yield claim(slot, span, FITTING if slot.free else LED if slot.required else GUESS, "quoted")
 
 
-def named(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+def named(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     """What stands right after the parameter's name ("key greeting"), or one word right before it."""
     nouns = _PATH_NOUNS - slot.words if Kind.PATH in slot.kinds else frozenset[str]()
     for stem in slot.words | nouns:
         for place in task.places.get(stem, ()):
             told = 1.0 if stem in nouns else share(task, slot, place)
-            if phrase := _after_name(task, slot, place):
-                # "the author of the book" asks for the author; it does not give it.
-                plain = phrase.kind is Kind.TEXT and not phrase.quoted
-                attribute = plain and task.tokens[place + 1].lower == "of"
-                yield claim(
-                    slot, phrase, weighed(slot, phrase, BESIDE if attribute else NAMED) * told, "named"
-                )
+            # "search the web" says what to do; it does not give a parameter called search.
+            sure = BESIDE if stem in tool.verbs else NAMED
+            for phrase in _after_name(task, slot, place):
+                yield claim(slot, phrase, _named_weight(task, slot, phrase, place, sure) * told, "named")
+                sure -= _SHORTER
             if place and stem not in nouns and not slot.free and (word := _before_name(task, place)):
                 yield claim(slot, word, BESIDE * told, "named after its value")
 
 
-def _after_name(task: TaskReading, slot: Slot, place: int) -> Span | None:
+def _named_weight(task: TaskReading, slot: Slot, phrase: Span, place: int, sure: float) -> float:
+    """`sure`, unless it is "the author of the book", which asks for the author and does not give it."""
+    plain = phrase.kind is Kind.TEXT and not phrase.quoted
+    attribute = plain and task.tokens[place + 1].lower == "of"
+    return weighed(slot, phrase, min(sure, BESIDE) if attribute else sure)
+
+
+def _after_name(task: TaskReading, slot: Slot, place: int) -> Iterator[Span]:
+    """The phrases that may be the value, the longest first: "value 42 under key x" ends where another begins."""
     following = task.tokens[place + 1] if place + 1 < len(task.tokens) else None
     if following is None or following.lower in vocabulary.ANNOUNCERS:
-        return None
-    return task.phrase_after(place, long=slot.running)
+        return
+    lengths = (True, False) if slot.running else (False,)
+    phrases = (task.phrase_after(place, long=long) for long in lengths)
+    yield from dict.fromkeys(phrase for phrase in phrases if phrase)
 
 
 def _before_name(task: TaskReading, place: int) -> Span | None:
@@ -104,23 +114,26 @@ def _is_of_kind(slot: Slot, span: Span) -> bool:
 
 
 def _identifier_evidence(task: TaskReading, tool: ToolReading, slot: Slot, span: Span) -> float:
-    """An id stands right after the noun it belongs to ("note 3"), or looks like one."""
+    """An id stands right after the noun it belongs to ("note 3"), or looks like one; "5 commits" is a count."""
     before = task.before(span.start, 1)
     if before and before[0].stem and before[0].stem in tool.name | slot.words:
         return FITTING + 0.05
-    return SURE if span.kind is Kind.IDENTIFIER else GUESS
+    if span.kind is Kind.IDENTIFIER:
+        return SURE
+    return 0.0 if any(token.stem for token in task.after(span.end, 1)) else GUESS
 
 
-def _by_announcement(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+def _by_announcement(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     """What "titled", "saying", "for" or "in" leads to, for the parameters such a word may mean."""
     for lead, rank in slot.announcers:
         weight = ANNOUNCED if lead in vocabulary.UNMISTAKABLE else LED
         for place in task.indices.get(lead, ()):
-            if phrase := task.phrase_after(place, long=slot.running):
+            phrase = task.phrase_after(place, long=slot.running)
+            if phrase and (lead in vocabulary.UNMISTAKABLE or not _is_tools_own(tool, phrase)):
                 yield claim(slot, phrase, weighed(slot, phrase, weight) - _DRIFT * rank, f"after “{lead}”")
 
 
-def _by_direction(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+def _by_direction(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     """The words after "from" for a source, after "to" for a destination; never a verb: "to buy" is no place."""
     if slot.kinds - OPEN_KINDS:
         return
@@ -129,5 +142,15 @@ def _by_direction(task: TaskReading, slot: Slot) -> Iterator[Claim]:
     for lead in sorted(origins | goals):
         for place in task.indices.get(lead, ()):
             phrase = task.phrase_after(place, long=False)
-            if phrase and (heard := words(phrase.text)) and heard[0] not in vocabulary.VERBS:
+            if (
+                phrase
+                and (heard := words(phrase.text))
+                and heard[0] not in vocabulary.VERBS
+                and not _is_tools_own(tool, phrase)
+            ):
                 yield claim(slot, phrase, FITTING, f"after “{lead}”")
+
+
+def _is_tools_own(tool: ToolReading, phrase: Span) -> bool:
+    """Whether a phrase only repeats the tool's name: "in memory" said of a memory tool names no namespace."""
+    return phrase.kind is Kind.TEXT and not phrase.quoted and tool.name.issuperset(words(phrase.text))

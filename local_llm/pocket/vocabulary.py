@@ -11,7 +11,7 @@ _SYNONYMS = """
 create add new make insert register generate build
 initialize init initialise setup start bootstrap begin
 spawn create start launch
-get show read display view fetch retrieve see tell give print check open what
+get show read display view fetch retrieve see tell give print check open
 list show enumerate which view
 delete remove erase drop discard
 update change edit modify set
@@ -51,12 +51,12 @@ download install uninstall enable disable subscribe unsubscribe join leave train
 )
 """Stems of the words that say what is to be done."""
 
-SLIGHT = frozenset(words("get list show run tool do use all new current data value api give tell what"))
+SLIGHT = frozenset(words("get list show display run tool do use all new current data value api give tell"))
 """Stems that say little about which tool is meant."""
 
 FILLER = frozenset(
     words(
-        "want need like would could should using into let help know find out just now also make sure using tool "
+        "want need like would could should using into let help know out just now also sure tool "
         "server mcp thank thanks hi hello hey am he she they has have had about if yes than how when where "
         "many much who whose upon per via up following given me us our after before named called titled saying says "
         "following then under inside within between last first latest top about around but it say again"
@@ -69,7 +69,6 @@ def _synonyms() -> Mapping[str, frozenset[str]]:
     classes: dict[str, set[str]] = {}
     for line in _SYNONYMS.split("\n"):
         stems = set(words(line))
-        # "what" is a stop word of the search, yet begins most questions.
         for stem in stems:
             classes.setdefault(stem, set()).update(stems)
     return {stem: frozenset(others) for stem, others in classes.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_proxy.redaction import DEPTH_LIMIT, REDACTED, TEXT_LIMIT, redact, redact_event
@@ -38,12 +38,14 @@ def test_what_is_no_credential_is_kept(value: Any) -> None:
     assert redact(value) == value
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_redacting_twice_is_redacting_once(value: Any) -> None:
     once = redact(value)
     assert repr(redact(once)) == repr(once)
 
 
+@settings(deadline=None)
 @given(
     st.text(alphabet=st.characters(categories=("L", "N")), min_size=8),
     st.sampled_from(["password", "token", "apiKey"]),

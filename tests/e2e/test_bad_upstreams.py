@@ -1,0 +1,127 @@
+"""Upstreams that die, hang, babble and lie: each costs itself, never the others, and never the proxy."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from mcp import Client
+from mcp.client.subscriptions import ToolsListChanged
+from mcp_types import CallToolResult, ToolListChangedNotification
+
+from tests.serving import ERAS, configured, script, serving, text_of
+
+DEADLINE = 2
+"""Seconds within which the call of an upstream that was killed is answered."""
+
+
+async def pid_of(client: Client, upstream: str) -> int:
+    result = await client.call_tool(f"{upstream}__env", {})
+    return int((result.structured_content or {})["pid"])
+
+
+async def until_it_works(client: Client, name: str, arguments: dict[str, Any]) -> CallToolResult:
+    """The first result that is no error; calls to an upstream that is down are answered at once."""
+    with anyio.fail_after(30):
+        while (result := await client.call_tool(name, arguments)).is_error:
+            await anyio.lowlevel.checkpoint()
+    return result
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_killing_an_upstream_in_a_call_is_answered_soon_and_the_next_call_works(tmp_path: Path, era: str) -> None:
+    config = configured(tmp_path, {"echo": script("echo"), "other": script("echo")})
+    async with serving(config, mode=era) as client:
+        pid = await pid_of(client, "echo")
+        begun = anyio.Event()
+        answers: list[CallToolResult] = []
+
+        async def begin(*_: object) -> None:
+            begun.set()
+
+        async def call() -> None:
+            answers.append(await client.call_tool("echo__slow", {"seconds": 60}, progress_callback=begin))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await begun.wait()
+            os.kill(pid, signal.SIGKILL)
+            with anyio.fail_after(DEADLINE):
+                while not answers:
+                    await client.call_tool("other__echo", {"text": "the others go on"})
+        assert answers[0].is_error
+        assert "upstream 'echo' stopped before it answered" in text_of(answers[0])
+
+        assert text_of(await until_it_works(client, "echo__echo", {"text": "back"})) == "back"
+        assert await pid_of(client, "echo") != pid
+
+
+async def test_an_upstream_that_ends_itself_says_its_last_words(tmp_path: Path) -> None:
+    async with serving(configured(tmp_path, {"echo": script("echo")})) as client:
+        assert (await client.call_tool("echo__crash", {})).is_error
+        assert text_of(await until_it_works(client, "echo__echo", {"text": "back"})) == "back"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(script("crash_on_start"), id="crashes on start"),
+        pytest.param(script("hang"), id="never answers"),
+        pytest.param({"command": "no-such-command-anywhere"}, id="does not exist"),
+        pytest.param({"url": "http://127.0.0.1:9/mcp"}, id="nobody listens"),
+    ],
+)
+async def test_an_upstream_that_does_not_start_does_not_hold_up_the_others(tmp_path: Path, bad: dict[str, Any]) -> None:
+    config = configured(tmp_path, {"bad": bad, "echo": script("echo")}, server={"startup_wait": 0.0})
+    async with serving(config) as client:
+        with anyio.fail_after(20):
+            while "echo__echo" not in {tool.name for tool in (await client.list_tools()).tools}:
+                await anyio.lowlevel.checkpoint()
+        assert text_of(await client.call_tool("echo__echo", {"text": "x"})) == "x"
+
+
+async def test_lines_that_are_not_json_and_unknown_notifications_are_survived(tmp_path: Path) -> None:
+    async with serving(configured(tmp_path, {"noisy": script("noisy")})) as client:
+        tool = next(tool.name for tool in (await client.list_tools()).tools if tool.name.startswith("noisy__"))
+        assert not (await client.call_tool(tool, {"text": "x"})).is_error
+
+
+async def test_a_broken_schema_costs_its_own_tool(tmp_path: Path) -> None:
+    async with serving(configured(tmp_path, {"bad": script("bad_schema")})) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        assert names == {"do", "plan", "bad__invalid_schema", "bad__remote_ref", "bad__twice", "bad__fine"}
+        for name in ("bad__invalid_schema", "bad__remote_ref"):
+            assert "its inputSchema is unusable" in text_of(await client.call_tool(name, {"n": 1}))
+        assert text_of(await client.call_tool("bad__fine", {"n": 1})) == '{"n": 1}'
+
+
+async def test_a_tool_an_upstream_adds_is_announced_and_can_be_called(tmp_path: Path) -> None:
+    announced = anyio.Event()
+
+    async def on_message(message: object) -> None:
+        if isinstance(message, ToolListChangedNotification):
+            announced.set()
+
+    config = configured(tmp_path, {"changing": script("changing")})
+    async with serving(config, mode="legacy", message_handler=on_message) as client:
+        assert "changing__new" not in {tool.name for tool in (await client.list_tools()).tools}
+        announced = anyio.Event()
+        await client.call_tool("changing__add", {"name": "new"})
+        with anyio.fail_after(20):
+            await announced.wait()
+        assert "changing__new" in {tool.name for tool in (await client.list_tools()).tools}
+        assert text_of(await client.call_tool("changing__new", {})) == "new was called"
+
+
+async def test_a_stateless_client_that_listens_hears_of_changes(tmp_path: Path) -> None:
+    config = configured(tmp_path, {"changing": script("changing")})
+    async with serving(config, mode="2026-07-28") as client:
+        await client.list_tools()
+        async with client.listen(tools_list_changed=True) as events:
+            await client.call_tool("changing__add", {"name": "new"})
+            with anyio.fail_after(20):
+                assert await anext(aiter(events)) == ToolsListChanged()
+        assert "changing__new" in {tool.name for tool in (await client.list_tools()).tools}

@@ -1,0 +1,114 @@
+"""However it ends, nothing is left running, and nothing but the protocol was ever on stdout."""
+
+import json
+import os
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from tests.serving import command, configured, script
+
+HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bare", "version": "1"}}
+
+
+@dataclass
+class BareClient:
+    """A client that speaks raw lines, so that a test can do what no SDK would."""
+
+    process: Process
+    lines: BufferedByteReceiveStream
+    next_id: int = 0
+
+    async def send(self, line: bytes) -> None:
+        assert self.process.stdin
+        await self.process.stdin.send(line + b"\n")
+
+    async def receive(self) -> dict[str, Any]:
+        return json.loads(await self.lines.receive_until(b"\n", 1 << 24))
+
+    async def request(self, method: str, **params: Any) -> dict[str, Any]:
+        self.next_id += 1
+        await self.send(json.dumps({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params}).encode())
+        while (answer := await self.receive()).get("id") != self.next_id:
+            assert answer["jsonrpc"] == "2.0"
+        return answer
+
+
+@asynccontextmanager
+async def bare_client(config: Path) -> AsyncGenerator[BareClient]:
+    start = command(config, "serve")
+    async with await anyio.open_process([start.command, *start.args], stderr=DEVNULL, env=start.env) as process:
+        assert process.stdout
+        client = BareClient(process, BufferedByteReceiveStream(process.stdout))
+        with anyio.fail_after(60):
+            await client.request("initialize", **HELLO)
+            await client.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+            yield client
+
+
+async def upstream_pid(client: BareClient) -> int:
+    answer = await client.request("tools/call", name="echo__env", arguments={})
+    return answer["result"]["structuredContent"]["pid"]
+
+
+async def gone(pid: int) -> None:
+    """Return when no process has this id."""
+    while True:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        await anyio.sleep(0.01)
+
+
+async def test_closing_the_pipe_ends_the_proxy_and_every_upstream(tmp_path: Path) -> None:
+    config = configured(tmp_path, {"echo": script("echo"), "stubborn": script("stubborn")})
+    async with bare_client(config) as client:
+        pid = await upstream_pid(client)
+        assert client.process.stdin
+        await client.process.stdin.aclose()
+        assert await client.process.wait() == 0
+        await gone(pid)
+        assert not children_of(client.process.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_proxy_and_every_upstream(tmp_path: Path, number: signal.Signals) -> None:
+    async with bare_client(configured(tmp_path, {"echo": script("echo")})) as client:
+        pid = await upstream_pid(client)
+        client.process.send_signal(number)
+        assert await client.process.wait() == 0
+        await gone(pid)
+
+
+async def test_garbage_on_stdin_is_answered_or_passed_over_and_the_server_lives(tmp_path: Path) -> None:
+    async with bare_client(configured(tmp_path, {"echo": script("echo")})) as client:
+        for line in (b"not json", b"[]", b"{}", b'{"jsonrpc":"2.0","id":{},"method":7}', b"\xff\xfe", b"\0", b"[[[["):
+            await client.send(line)
+        for name, arguments in (("do", 7), ("do", {}), ("do", {"task": ""}), ("do", {"task": "x", "nonsense": 1}), ("", {})):
+            answer = await client.request("tools/call", name=name, arguments=arguments)
+            assert "error" in answer or answer["result"]["isError"]
+        answer = await client.request("tools/call", name="echo__echo", arguments={"text": "alive"})
+        assert answer["result"]["content"][0]["text"] == "alive"
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes whose parent is `pid` (Linux)."""
+    found: list[int] = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(status.parent.name))
+    return found

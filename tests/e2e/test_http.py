@@ -1,0 +1,92 @@
+"""Streamable HTTP: on the client's side of Switchboard, and on its upstreams'."""
+
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import DEVNULL
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+
+from tests.serving import ERAS, command, configured, script, serving, text_of
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def listening(config: Path) -> AsyncGenerator[str]:
+    """The URL of a `switchboard serve --transport http`."""
+    port = free_port()
+    start = command(config, "serve", "--transport", "http", "--port", str(port))
+    async with await anyio.open_process([start.command, *start.args], stderr=DEVNULL, env=start.env) as process:
+        with anyio.fail_after(60):
+            await until_open(port)
+        yield f"http://127.0.0.1:{port}/mcp"
+        process.terminate()
+        with anyio.fail_after(20):
+            assert await process.wait() == 0
+
+
+async def until_open(port: int) -> None:
+    while True:
+        try:
+            await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+        except OSError:
+            await anyio.sleep(0.05)
+        else:
+            return
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_several_clients_at_once_each_get_their_own_answers(tmp_path: Path, era: str) -> None:
+    answers: dict[int, list[str]] = {}
+
+    async def use(url: str, number: int) -> None:
+        async with Client(url, mode=era) as client:
+            results = [await client.call_tool("echo__echo", {"text": f"{number}.{i}"}) for i in range(10)]
+            answers[number] = [text_of(result) for result in results]
+
+    async with listening(configured(tmp_path, {"echo": script("echo")})) as url:
+        async with anyio.create_task_group() as tasks:
+            for number in range(5):
+                tasks.start_soon(use, url, number)
+    assert answers == {number: [f"{number}.{i}" for i in range(10)] for number in range(5)}
+
+
+async def test_progress_and_do_work_over_http(tmp_path: Path) -> None:
+    seen: list[float] = []
+
+    async def note(progress: float, *_: object) -> None:
+        seen.append(progress)
+
+    async with listening(configured(tmp_path, {"echo": script("echo")})) as url, Client(url) as client:
+        await client.call_tool("echo__slow", {"seconds": 0.2}, progress_callback=note)
+        result = await client.call_tool("do", {"task": "add the numbers 2 and 3"})
+    assert 0 in seen
+    assert (result.structured_content or {})["ending"] in {"done", "unsure"}
+
+
+async def test_a_foreign_host_or_origin_is_turned_away(tmp_path: Path) -> None:
+    async with listening(configured(tmp_path, {"echo": script("echo")})) as url, httpx2.AsyncClient() as http:
+        body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        accept = {"accept": "application/json, text/event-stream"}
+        for bad in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
+            response = await http.post(url, json=body, headers=accept | bad)
+            assert response.status_code in {403, 421}
+
+
+async def test_an_upstream_over_http_works_and_is_found_again_after_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "behind").mkdir()
+    behind = configured(tmp_path / "behind", {"echo": script("echo")})
+    async with listening(behind) as url:
+        front = configured(tmp_path, {"far": {"url": url}})
+        async with serving(front) as client:
+            assert "far__echo__echo" in {tool.name for tool in (await client.list_tools()).tools}
+            assert text_of(await client.call_tool("far__echo__echo", {"text": "through two"})) == "through two"
