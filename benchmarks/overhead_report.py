@@ -68,7 +68,7 @@ def load(path: Path = RECORD) -> Record:
 
 
 def table(record: Record) -> str:
-    """The medians as a markdown table; in brackets, how many times the direct figure."""
+    """The medians as a markdown table; in brackets, how many times (×) or what fraction (÷) of direct."""
     heads = (
         "",
         "first `tools/list`",

@@ -1,5 +1,6 @@
 """The command line. Results go to stdout, everything else to stderr; `--json` makes results machine-readable."""
 
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from enum import IntEnum
@@ -19,8 +20,11 @@ from mcp_proxy.render import print_content, print_json, print_outcome, print_row
 from mcp_proxy.results import describe
 from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard, running
 from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pairs
-from mcp_proxy.upstreams import State, UpstreamUnavailableError
+from mcp_proxy.upstreams import NESTING, State, UpstreamUnavailableError
 from tool_registry import UnusableSchemaError
+
+_DEEPEST = 3
+"""How many switchboards may stand in front of one another; one that starts itself would go on for ever."""
 
 _CLIENT = f"switchboard-cli {__version__}"
 
@@ -118,6 +122,11 @@ async def serve(config: Path | None, **overrides: str | int | None) -> None:
     """Serve MCP to clients, over stdio unless configured otherwise."""
     from mcp_proxy.transports import serve_http, serve_stdio  # noqa: PLC0415  uvicorn is not needed elsewhere
 
+    if int(os.environ.get(NESTING, "0")) >= _DEEPEST:
+        raise click.UsageError(
+            f"Switchboard stands behind {_DEEPEST} others: it probably starts itself. "
+            "Take its own entry out of the configuration it reads."
+        )
     settings = load(config)
     given = {key: value for key, value in overrides.items() if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=given)})

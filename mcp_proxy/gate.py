@@ -10,9 +10,11 @@ from tool_registry import ArgumentProblem, ToolEntry
 EXECUTE_FROM = 0.6
 """The confidence from which a valid plan is carried out without asking anyone."""
 
-_DESTRUCTIVE_NAME = re.compile(
-    r"(?:^|_|-)(?:delete|remove|destroy|drop|purge|wipe|erase|reset|terminate|kill|uninstall|revoke)(?:_|-|$)",
-    re.IGNORECASE,
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+"""A word of a tool's name, however the words are joined: delete_file, delete-file, deleteFile, DELETE_FILE."""
+
+_DESTRUCTIVE_WORDS = frozenset(
+    "delete remove destroy drop purge wipe erase reset terminate kill uninstall revoke truncate unlink rmdir rm".split()
 )
 
 
@@ -75,12 +77,9 @@ def decide(
     if isinstance(plan, NoPlan):
         return Escalate(plan.reason)
     tool = plan.call.tool
-    absent = tuple(
-        dict.fromkeys(
-            (*plan.missing, *(p.missing for p in problems if p.missing and p.pointer.count("/") == 1))
-        )
-    )
-    if wrong := [problem for problem in problems if problem.missing not in absent]:
+    left_out = [problem.missing for problem in problems if _leaves_out_a_parameter(problem)]
+    absent = tuple(dict.fromkeys(name for name in (*plan.missing, *left_out) if name is not None))
+    if wrong := [problem for problem in problems if not _leaves_out_a_parameter(problem)]:
         return Escalate(
             f"the arguments planned for {tool.qualified} are invalid: {'; '.join(map(str, wrong))}"
         )
@@ -96,6 +95,11 @@ def decide(
     return Execute(plan.call)
 
 
+def _leaves_out_a_parameter(problem: ArgumentProblem) -> bool:
+    """Whether a parameter of the tool is absent, which the user can be asked for; not so what an object lacks."""
+    return problem.missing is not None and problem.pointer.count("/") == 1
+
+
 def is_destructive(tool: ToolEntry) -> bool:
     """Whether a call may destroy something: by the tool's annotations, else by its name.
 
@@ -105,4 +109,6 @@ def is_destructive(tool: ToolEntry) -> bool:
     hint = tool.annotations.get("destructiveHint")
     if tool.annotations.get("readOnlyHint") is True:
         return False
-    return hint if isinstance(hint, bool) else bool(_DESTRUCTIVE_NAME.search(tool.name))
+    if isinstance(hint, bool):
+        return hint
+    return any(word.lower() in _DESTRUCTIVE_WORDS for word in _WORD.findall(tool.name))

@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TextIO
 
 import anyio
@@ -12,6 +12,7 @@ import structlog
 _KEPT_LINES = 20
 _LONGEST_LINE = 2000
 _CHUNK = 65536
+"""As much as a pipe holds."""
 
 log = structlog.stdlib.get_logger()
 
@@ -58,12 +59,12 @@ class StderrTail:
             os.close(descriptor)
 
     def _drain(self, descriptor: int, pending: bytes) -> None:
-        """Take what is still in the pipe: a process that died has often just said why."""
-        try:
-            while chunk := os.read(descriptor, _CHUNK):
-                pending += chunk
-        except BlockingIOError:
-            pass
+        """Take what is still in the pipe: a process that died has often just said why.
+
+        One read takes all of it; more would never end while a child it left behind babbles on.
+        """
+        with suppress(BlockingIOError):
+            pending += os.read(descriptor, _CHUNK)
         for line in pending.split(b"\n"):
             self._take(line)
 

@@ -3,6 +3,7 @@
 A session is entered and left by its owner task alone; calls use it from any task.
 """
 
+import os
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -37,6 +38,9 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.5, 60.0
 
 _RECONNECT_GRACE = 5.0
 """Seconds a call waits for a connection that is being made at that moment."""
+
+NESTING = "SWITCHBOARD_NESTING"
+"""Environment variable that counts how many switchboards a process stands behind."""
 
 _CLIENT = Implementation(name="switchboard", version=__version__)
 
@@ -269,7 +273,10 @@ async def _transport(
     process = StdioServerParameters(
         command=settings.command,
         args=list(settings.args),
-        env={name: value.get_secret_value() for name, value in settings.env.items()},
+        env={
+            **{name: value.get_secret_value() for name, value in settings.env.items()},
+            NESTING: str(int(os.environ.get(NESTING, "0")) + 1),
+        },
         cwd=settings.cwd,
         encoding_error_handler="replace",
     )

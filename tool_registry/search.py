@@ -6,18 +6,12 @@ The index is built from one catalog and never changes; a new catalog gets a new 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, cast
-
-import bm25s
-import numpy as np
-import snowballstemmer
 
 from tool_registry.catalog import ToolEntry
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
-# Neither library below is typed well enough for strict checking.
-_STEMMER = cast("Any", snowballstemmer).stemmer("english")
 _STOP_WORDS = frozenset(
     "a an and any are as at be by can do for from have i in is it its me my of on or please so some that the "
     "their them then there these this those to us want was we what which will with would you your".split()
@@ -42,9 +36,20 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(_stem(word) for word in found if word not in _STOP_WORDS)
 
 
+# The libraries are loaded on first use, which most calls of a proxy never come to; neither is typed well
+# enough for strict checking.
+
+
+@cache
+def _stemmer() -> Any:
+    import snowballstemmer  # noqa: PLC0415
+
+    return cast("Any", snowballstemmer).stemmer("english")
+
+
 @lru_cache(maxsize=65536)
 def _stem(word: str) -> str:
-    return str(_STEMMER.stemWord(word))
+    return str(_stemmer().stemWord(word))
 
 
 class ToolIndex:
@@ -55,6 +60,8 @@ class ToolIndex:
 
     @cached_property
     def _bm25(self) -> Any:
+        import bm25s  # noqa: PLC0415
+
         index = cast("Any", bm25s.BM25())
         # A word of our own in every document: the library refuses a corpus without any words.
         documents: list[list[str]] = [[*_document(tool), "\0"] for tool in self._tools]
@@ -68,9 +75,9 @@ class ToolIndex:
         terms = [word for word in words(query) if word in self._bm25.vocab_dict]
         if not terms:
             return ()
-        scores = self._bm25.get_scores(terms)
+        scores: Any = self._bm25.get_scores(terms)
         # Stable: equal scores keep catalog order, so that the same task always sees the same candidates.
-        best = cast("list[int]", np.argsort(-scores, kind="stable")[:limit].tolist())
+        best = cast("list[int]", (-scores).argsort(kind="stable")[:limit].tolist())
         return tuple(Candidate(self._tools[i], float(scores[i])) for i in best if scores[i] > 0)
 
 

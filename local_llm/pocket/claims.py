@@ -59,7 +59,9 @@ def _option_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator
             # "list all agents" names the tool's own work, not an optional filter that lists the same word.
             if not (told or slot.required) and _is_tool_word(tool, task.tokens[place : place + length]):
                 continue
-            weight = NAMED if told else OPTION if option != "all" else SURE
+            # "one way" and "all agents" are seldom about a parameter that happens to list 1 or all.
+            unnamed = GUESS if not isinstance(option, str) else SURE if option == "all" else OPTION
+            weight = NAMED if told else unnamed
             weight += leading(task, slot, start)
             yield Claim(slot, start, end, option, weight, "an option that the task names")
 

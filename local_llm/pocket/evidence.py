@@ -67,7 +67,8 @@ def weighed(slot: Slot, phrase: Span, weight: float) -> float:
         return 0.0
     if not slot.kinds or phrase.kind in slot.kinds:
         return weight
-    return min(weight, SURE + 0.05) if slot.kinds & OPEN_KINDS else GUESS
+    one_word = slot.kinds & OPEN_KINDS and " " not in phrase.text
+    return min(weight, SURE + 0.05) if one_word else GUESS
 
 
 def share(task: TaskReading, slot: Slot, place: int) -> float:

@@ -1,4 +1,4 @@
-"""Whether a task is one plain request: not a question about doing it, not a refusal, not two steps in one."""
+"""Whether a task is one plain request: not a question about doing it, not a refusal, not two steps in one, not half of a talk."""
 
 import re
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ _ASKING = re.compile(
     re.IGNORECASE,
 )
 _REFUSALS = frozenset({"don't", "don’t", "dont", "not", "never", "cannot", "can't", "can’t"})
+_POINTING = frozenset({"this", "these", "those", "them"})
 _THEN = frozenset({"and", "then", "also", "afterwards", ",", ";", ".", "&"})
 
 
@@ -26,6 +27,8 @@ def reservations(task: TaskReading, filling: Filling) -> Iterator[str]:
             continue
         if token.lower in _REFUSALS:
             yield f"“{token.lower}” forbids something"
+        if token.lower in _POINTING or (token.lower == "it" and task.tokens[index - 1].stem in VERBS):
+            yield f"“{token.lower}” points at something outside the task"
         verb = token.stem in VERBS
         if verb and acted and task.tokens[index - 1].lower in _THEN:
             yield f"“{token.lower}” is a second step"

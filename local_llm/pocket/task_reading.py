@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from local_llm.pocket.spans import Kind, Span, find_spans
-from local_llm.pocket.vocabulary import UNITS, UNMISTAKABLE
+from local_llm.pocket.vocabulary import UNITS, UNMISTAKABLE, VERBS
 from tool_registry.search import words
 
 # A unit glued to its number ("10km") is a word of its own.
@@ -19,10 +19,12 @@ _TOKEN = re.compile(
 
 _BOUNDARIES = frozenset(
     "to from around in into on onto at for with of by as using via under within inside about between until since "
-    "and or then that which where when but without not if".split()
+    "near against during across because please and or then that which where when but without not if".split()
 )
 """Words that open a new part of a task; a short phrase ends before them, a long one only before announcing words."""
-_LINKS = frozenset({"is", "are", "as", "be", "of", "to", ":", "=", "the", "a", "an", "should", "equals"})
+_LINKS = frozenset(
+    {"is", "are", "as", "be", "of", "to", ":", "=", "the", "a", "an", "should", "will", "would", "equals"}
+)
 _NEGATIONS = frozenset(
     {"no", "not", "without", "dont", "don't", "don’t", "never", "disable", "skip", "except", "off"}
 )
@@ -119,14 +121,18 @@ class TaskReading:
     def phrase_after(self, index: int, *, long: bool) -> Span | None:
         """What follows token `index`: a value if one stands there, else words up to the next part of the task.
 
-        A long phrase runs to the end of the sentence or to the next announcing word.
+        A long phrase runs to the end of the sentence or to the next announcing word. Unless such a word leads to
+        it, it also ends before a second step: in "search for milk and list the notes", but not after "saying".
         """
         first = self._skip_links(index + 1, articles=not long)
         span = self.value_at(first)
         if span and (span.quoted or not long):
             return span
         last = first
+        announced = self.tokens[index].lower in UNMISTAKABLE
         while last < len(self.tokens) and not self._ends_phrase(last, long=long):
+            if not announced and self._starts_step(last):
+                break
             last += 1
         return self._phrase(first, last)
 
@@ -172,6 +178,11 @@ class TaskReading:
         if long:
             return False
         return token.lower in _BOUNDARIES or token.text in {",", ":", "(", ")", '"'}
+
+    def _starts_step(self, index: int) -> bool:
+        """Whether "and" or "then" at token `index` leads to another thing to do."""
+        following = self.tokens[index + 1 : index + 2]
+        return self.tokens[index].lower in {"and", "then"} and bool(following) and following[0].stem in VERBS
 
     def _phrase(self, first: int, last: int) -> Span | None:
         if first >= last or first >= len(self.tokens):

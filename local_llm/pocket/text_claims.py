@@ -26,6 +26,10 @@ from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.tool_reading import ToolReading
 from tool_registry.search import words
 
+_NAME_ENDINGS = frozenset("id ids number name code identifier value address".split())
+_BEFORE_INFINITIVE = frozenset(
+    "want wants need needs like love have try able how help me us you order is".split()
+)
 _PATH_NOUNS = frozenset(words("folder directory file path"))
 _SHORTER = 0.1
 """What a phrase that stops early has less than the one that runs on."""
@@ -50,20 +54,36 @@ def named(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     for stem in slot.words | nouns:
         for place in task.places.get(stem, ()):
             told = 1.0 if stem in nouns else share(task, slot, place)
-            # "search the web" says what to do; it does not give a parameter called search.
-            sure = BESIDE if stem in tool.verbs else NAMED
-            for phrase in _after_name(task, slot, place):
-                yield claim(slot, phrase, _named_weight(task, slot, phrase, place, sure) * told, "named")
-                sure -= _SHORTER
+            last = _name_end(task, slot, place)
+            most = _most_from(task, tool, slot, place, last)
+            for phrase in _after_name(task, slot, last):
+                # Typed and quoted values speak for themselves; plain words lean on the words before them.
+                limit = most if phrase.kind is Kind.TEXT and not phrase.quoted else NAMED
+                yield claim(slot, phrase, weighed(slot, phrase, limit) * told, "named")
+                most -= _SHORTER
             if place and stem not in nouns and not slot.free and (word := _before_name(task, place)):
                 yield claim(slot, word, BESIDE * told, "named after its value")
 
 
-def _named_weight(task: TaskReading, slot: Slot, phrase: Span, place: int, sure: float) -> float:
-    """`sure`, unless it is "the author of the book", which asks for the author and does not give it."""
-    plain = phrase.kind is Kind.TEXT and not phrase.quoted
-    attribute = plain and task.tokens[place + 1].lower == "of"
-    return weighed(slot, phrase, min(sure, BESIDE) if attribute else sure)
+def _name_end(task: TaskReading, slot: Slot, place: int) -> int:
+    """The last token of the name that goes on from `place`: "customer ID", "receipt number"."""
+    while place + 1 < len(task.tokens) and task.tokens[place + 1].lower in slot.parts | _NAME_ENDINGS:
+        place += 1
+    return place
+
+
+def _most_from(task: TaskReading, tool: ToolReading, slot: Slot, place: int, last: int) -> float:
+    """The most that plain words after the name are worth.
+
+    "search the web" says what to do and "list events near me" names the tool's own matter; "the author of the
+    book" asks for the author, and "the artist to the list" goes on to something else ("a task to do" does not).
+    """
+    name = task.tokens[place]
+    following = task.tokens[last + 1].lower if last + 1 < len(task.tokens) else ""
+    if name.stem in tool.verbs or following == "of" or (following == "to" and not slot.running):
+        return BESIDE
+    own_matter = name.stem in slot.words & tool.name and name.lower not in slot.parts
+    return BESIDE if own_matter else NAMED
 
 
 def _after_name(task: TaskReading, slot: Slot, place: int) -> Iterator[Span]:
@@ -126,11 +146,21 @@ def _identifier_evidence(task: TaskReading, tool: ToolReading, slot: Slot, span:
 def _by_announcement(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     """What "titled", "saying", "for" or "in" leads to, for the parameters such a word may mean."""
     for lead, rank in slot.announcers:
-        weight = ANNOUNCED if lead in vocabulary.UNMISTAKABLE else LED
+        sure = lead in vocabulary.UNMISTAKABLE
         for place in task.indices.get(lead, ()):
             phrase = task.phrase_after(place, long=slot.running)
-            if phrase and (lead in vocabulary.UNMISTAKABLE or not _is_tools_own(tool, phrase)):
-                yield claim(slot, phrase, weighed(slot, phrase, weight) - _DRIFT * rank, f"after “{lead}”")
+            if phrase is None or (_is_tools_own(tool, phrase) and not sure):
+                continue
+            weight = ANNOUNCED if sure else BESIDE if _is_contested(tool, slot, lead, phrase) else LED
+            yield claim(slot, phrase, weighed(slot, phrase, weight) - _DRIFT * rank, f"after “{lead}”")
+
+
+def _is_contested(tool: ToolReading, slot: Slot, lead: str, phrase: Span) -> bool:
+    """Whether a preposition may as well lead to another parameter: "in Peru" is a city, a country or a place."""
+    if phrase.kind in slot.kinds:
+        return False
+    rivals = (other for other in tool.slots if other.required >= slot.required and other.name != slot.name)
+    return any(lead == other for rival in rivals for other, _ in rival.announcers)
 
 
 def _by_direction(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
@@ -142,13 +172,17 @@ def _by_direction(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[
     for lead in sorted(origins | goals):
         for place in task.indices.get(lead, ()):
             phrase = task.phrase_after(place, long=False)
-            if (
-                phrase
-                and (heard := words(phrase.text))
-                and heard[0] not in vocabulary.VERBS
-                and not _is_tools_own(tool, phrase)
-            ):
+            if phrase and not (_is_infinitive(task, place) or _is_tools_own(tool, phrase)):
                 yield claim(slot, phrase, FITTING, f"after “{lead}”")
+
+
+def _is_infinitive(task: TaskReading, place: int) -> bool:
+    """Whether "to" at token `place` leads to a verb and not to a place."""
+    if task.tokens[place].lower != "to":
+        return False
+    before = task.tokens[place - 1].lower if place else "want"
+    following = task.tokens[place + 1].stem if place + 1 < len(task.tokens) else ""
+    return before in _BEFORE_INFINITIVE or following in vocabulary.VERBS
 
 
 def _is_tools_own(tool: ToolReading, phrase: Span) -> bool:

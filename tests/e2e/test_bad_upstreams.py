@@ -32,7 +32,9 @@ async def until_it_works(client: Client, name: str, arguments: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_killing_an_upstream_in_a_call_is_answered_soon_and_the_next_call_works(tmp_path: Path, era: str) -> None:
+async def test_killing_an_upstream_in_a_call_is_answered_soon_and_the_next_call_works(
+    tmp_path: Path, era: str
+) -> None:
     config = configured(tmp_path, {"echo": script("echo"), "other": script("echo")})
     async with serving(config, mode=era) as client:
         pid = await pid_of(client, "echo")
@@ -74,7 +76,9 @@ async def test_an_upstream_that_ends_itself_says_its_last_words(tmp_path: Path) 
         pytest.param({"url": "http://127.0.0.1:9/mcp"}, id="nobody listens"),
     ],
 )
-async def test_an_upstream_that_does_not_start_does_not_hold_up_the_others(tmp_path: Path, bad: dict[str, Any]) -> None:
+async def test_an_upstream_that_does_not_start_does_not_hold_up_the_others(
+    tmp_path: Path, bad: dict[str, Any]
+) -> None:
     config = configured(tmp_path, {"bad": bad, "echo": script("echo")}, server={"startup_wait": 0.0})
     async with serving(config) as client:
         with anyio.fail_after(20):
@@ -85,7 +89,9 @@ async def test_an_upstream_that_does_not_start_does_not_hold_up_the_others(tmp_p
 
 async def test_lines_that_are_not_json_and_unknown_notifications_are_survived(tmp_path: Path) -> None:
     async with serving(configured(tmp_path, {"noisy": script("noisy")})) as client:
-        tool = next(tool.name for tool in (await client.list_tools()).tools if tool.name.startswith("noisy__"))
+        tool = next(
+            tool.name for tool in (await client.list_tools()).tools if tool.name.startswith("noisy__")
+        )
         assert not (await client.call_tool(tool, {"text": "x"})).is_error
 
 

@@ -47,7 +47,9 @@ async def client(config: Path) -> AsyncGenerator[Client]:
         ),
     ],
 )
-async def test_a_clear_task_is_carried_out(client: Client, task: str, tool: str, arguments: dict[str, Any]) -> None:
+async def test_a_clear_task_is_carried_out(
+    client: Client, task: str, tool: str, arguments: dict[str, Any]
+) -> None:
     result = await client.call_tool("do", {"task": task})
     outcome = outcome_of(result)
     assert not result.is_error
@@ -96,7 +98,9 @@ async def test_a_destructive_tool_never_runs_on_the_planners_word_alone(client: 
     assert not (await client.call_tool("notes__read_note", {"id": 1})).is_error
 
 
-async def test_every_task_and_call_is_in_the_journal_without_its_secrets(config: Path, tmp_path: Path) -> None:
+async def test_every_task_and_call_is_in_the_journal_without_its_secrets(
+    config: Path, tmp_path: Path
+) -> None:
     secret = "sk-ant-api03-abcdefghijklmnop"
     async with serving(config) as client:
         await client.call_tool("do", {"task": f"add a note titled Key saying '{secret}'"})

@@ -37,7 +37,9 @@ class BareClient:
 
     async def request(self, method: str, **params: Any) -> dict[str, Any]:
         self.next_id += 1
-        await self.send(json.dumps({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params}).encode())
+        await self.send(
+            json.dumps({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params}).encode()
+        )
         while (answer := await self.receive()).get("id") != self.next_id:
             assert answer["jsonrpc"] == "2.0"
         return answer
@@ -46,7 +48,9 @@ class BareClient:
 @asynccontextmanager
 async def bare_client(config: Path) -> AsyncGenerator[BareClient]:
     start = command(config, "serve")
-    async with await anyio.open_process([start.command, *start.args], stderr=DEVNULL, env=start.env) as process:
+    async with await anyio.open_process(
+        [start.command, *start.args], stderr=DEVNULL, env=start.env
+    ) as process:
         assert process.stdout
         client = BareClient(process, BufferedByteReceiveStream(process.stdout))
         with anyio.fail_after(60):
@@ -92,9 +96,23 @@ async def test_a_signal_ends_the_proxy_and_every_upstream(tmp_path: Path, number
 
 async def test_garbage_on_stdin_is_answered_or_passed_over_and_the_server_lives(tmp_path: Path) -> None:
     async with bare_client(configured(tmp_path, {"echo": script("echo")})) as client:
-        for line in (b"not json", b"[]", b"{}", b'{"jsonrpc":"2.0","id":{},"method":7}', b"\xff\xfe", b"\0", b"[[[["):
+        for line in (
+            b"not json",
+            b"[]",
+            b"{}",
+            b'{"jsonrpc":"2.0","id":{},"method":7}',
+            b"\xff\xfe",
+            b"\0",
+            b"[[[[",
+        ):
             await client.send(line)
-        for name, arguments in (("do", 7), ("do", {}), ("do", {"task": ""}), ("do", {"task": "x", "nonsense": 1}), ("", {})):
+        for name, arguments in (
+            ("do", 7),
+            ("do", {}),
+            ("do", {"task": ""}),
+            ("do", {"task": "x", "nonsense": 1}),
+            ("", {}),
+        ):
             answer = await client.request("tools/call", name=name, arguments=arguments)
             assert "error" in answer or answer["result"]["isError"]
         answer = await client.request("tools/call", name="echo__echo", arguments={"text": "alive"})

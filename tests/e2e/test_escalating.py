@@ -17,7 +17,9 @@ PRICES = {"input": 1.0, "output": 5.0, "cache_write": 1.25, "cache_read": 0.1}
 def config(folder: Path, server: AnthropicServer, **escalation: Any) -> Path:
     notes = demo("notes", "--database", str(folder / "notes.sqlite"))
     table = {"model": MODEL, "api_key": KEY, "base_url": server.url, "prices": PRICES, "max_retries": 0}
-    return configured(folder, {"notes": notes}, escalation={**table, **escalation}, planner={"threshold": 1.0})
+    return configured(
+        folder, {"notes": notes}, escalation={**table, **escalation}, planner={"threshold": 1.0}
+    )
 
 
 async def test_claudes_call_is_validated_and_carried_out(tmp_path: Path) -> None:
@@ -62,8 +64,13 @@ async def test_claude_may_say_that_no_tool_fits(tmp_path: Path) -> None:
     assert "None of these tools bakes bread." in text_of(result)
 
 
-@pytest.mark.parametrize("reply", [error(401, "authentication_error", f"invalid x-api-key {KEY}"), error(529, "overloaded_error", "busy")])
-async def test_a_failed_escalation_is_told_without_the_key(tmp_path: Path, reply: Any, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "reply",
+    [error(401, "authentication_error", f"invalid x-api-key {KEY}"), error(529, "overloaded_error", "busy")],
+)
+async def test_a_failed_escalation_is_told_without_the_key(
+    tmp_path: Path, reply: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     with AnthropicServer(reply) as server:
         async with serving(config(tmp_path, server)) as client:
             result = await client.call_tool("do", {"task": VAGUE})

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from subprocess import DEVNULL
 
@@ -21,11 +21,13 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def listening(config: Path) -> AsyncGenerator[str]:
+async def listening(config: Path, port: int | None = None) -> AsyncGenerator[str]:
     """The URL of a `switchboard serve --transport http`."""
-    port = free_port()
+    port = port or free_port()
     start = command(config, "serve", "--transport", "http", "--port", str(port))
-    async with await anyio.open_process([start.command, *start.args], stderr=DEVNULL, env=start.env) as process:
+    async with await anyio.open_process(
+        [start.command, *start.args], stderr=DEVNULL, env=start.env
+    ) as process:
         with anyio.fail_after(60):
             await until_open(port)
         yield f"http://127.0.0.1:{port}/mcp"
@@ -82,11 +84,22 @@ async def test_a_foreign_host_or_origin_is_turned_away(tmp_path: Path) -> None:
             assert response.status_code in {403, 421}
 
 
-async def test_an_upstream_over_http_works_and_is_found_again_after_a_restart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("era", ERAS)
+async def test_an_upstream_over_http_that_goes_away_is_told_and_found_again(tmp_path: Path, era: str) -> None:
     (tmp_path / "behind").mkdir()
-    behind = configured(tmp_path / "behind", {"echo": script("echo")})
-    async with listening(behind) as url:
-        front = configured(tmp_path, {"far": {"url": url}})
-        async with serving(front) as client:
+    behind, port = configured(tmp_path / "behind", {"echo": script("echo")}), free_port()
+    far = {"url": f"http://127.0.0.1:{port}/mcp", "protocol": "legacy" if era == "legacy" else "auto"}
+    async with AsyncExitStack() as stack:
+        async with listening(behind, port):
+            client = await stack.enter_async_context(serving(configured(tmp_path, {"far": far})))
             assert "far__echo__echo" in {tool.name for tool in (await client.list_tools()).tools}
-            assert text_of(await client.call_tool("far__echo__echo", {"text": "through two"})) == "through two"
+            assert (
+                text_of(await client.call_tool("far__echo__echo", {"text": "through two"})) == "through two"
+            )
+        with anyio.fail_after(10):
+            assert (await client.call_tool("far__echo__echo", {"text": "nobody there"})).is_error
+        async with listening(behind, port):
+            with anyio.fail_after(30):
+                while (result := await client.call_tool("far__echo__echo", {"text": "again"})).is_error:
+                    await anyio.sleep(0.1)
+            assert text_of(result) == "again"

@@ -110,7 +110,10 @@ async def test_a_hundred_calls_at_once_each_get_their_own_answer(client: Client)
 
 
 async def test_prompts_and_resources_pass_through(client: Client) -> None:
-    assert [prompt.name for prompt in (await client.list_prompts()).prompts] == ["echo__greet", "second__greet"]
+    assert [prompt.name for prompt in (await client.list_prompts()).prompts] == [
+        "echo__greet",
+        "second__greet",
+    ]
     message = (await client.get_prompt("second__greet", {"name": "Ada"})).messages[0]
     assert isinstance(message.content, TextContent)
     assert message.content.text == "Hello, Ada!"
@@ -127,4 +130,3 @@ async def test_an_unknown_prompt_or_resource_is_named(client: Client) -> None:
         await client.get_prompt("echo__nothing", {})
     with pytest.raises(MCPError, match="nowhere://at-all"):
         await client.read_resource("nowhere://at-all")
-
