@@ -7,7 +7,7 @@ import structlog
 
 from mcp_proxy.redaction import redact_event
 
-_NOISY = ("mcp", "bm25s", "httpx2", "httpcore2", "anthropic", "uvicorn.access")
+_NOISY = ("mcp.", "bm25s.", "httpx2.", "httpcore2.", "anthropic.", "uvicorn.access.")
 """Libraries whose warnings tell a user nothing that our own events do not."""
 
 
@@ -27,6 +27,12 @@ def configure(level: str = "warning") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(threshold, logging.WARNING), stream=sys.stderr, force=True)
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # The handler sifts, not the loggers: libraries set the levels of their own as they are loaded.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(max(threshold, logging.WARNING))
+    handler.addFilter(_is_worth_telling)
+    logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.CRITICAL or not f"{record.name}.".startswith(_NOISY)

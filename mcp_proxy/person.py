@@ -14,6 +14,7 @@ from mcp import MCPError
 from mcp.server import ServerRequestContext
 from mcp_types import (
     CallToolRequestParams,
+    ClientCapabilities,
     ElicitRequest,
     ElicitRequestFormParams,
     ElicitResult,
@@ -63,8 +64,7 @@ class ClientPerson:
         Raises:
             InputNeeded: a stateless client has to be asked first.
         """
-        capabilities = self._ctx.session.client_capabilities
-        if capabilities is None or capabilities.elicitation is None:
+        if not _takes_forms(self._ctx.session.client_capabilities):
             return CannotAsk(_how_to_go_on(ask))
         if self._ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             return await self._ask_now(ask)
@@ -87,6 +87,12 @@ class ClientPerson:
         except MCPError as error:
             return CannotAsk(f"the client could not ask ({error.message}); {_how_to_go_on(ask)}")
         return _understood(ask, result)
+
+
+def _takes_forms(client: ClientCapabilities | None) -> bool:
+    """Whether the client can show a form; one that names no kind of elicitation means forms."""
+    elicitation = client.elicitation if client else None
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
 def _earlier_answers(params: CallToolRequestParams) -> dict[str, ElicitResult]:
