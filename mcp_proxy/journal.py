@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT = 2.0
 RETRY_AFTER = 30.0
+NOTES_WITHIN = 0.05
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +59,8 @@ class Journal:
         self._failing = False
         self._resume_at = 0.0
         self._lost = 0
+        self._noted: list[Record] = []
+        self._note_taken = anyio.Event()
 
     @classmethod
     async def open(
@@ -82,13 +85,31 @@ class Journal:
 
         What was recorded survives the death of the process, though not a power failure right after.
         """
-        await self._run(lambda connection: insert(connection, record), None, writes=True)
+        await self._run(lambda connection: insert(connection, record), None, writes=1)
         return record.id
 
     async def record_call(self, record: CallRecord) -> str:
         """Keep a call and return its id; see `record_task`."""
-        await self._run(lambda connection: insert(connection, record), None, writes=True)
+        await self._run(lambda connection: insert(connection, record), None, writes=1)
         return record.id
+
+    def note(self, record: CallRecord) -> None:
+        """Have a call kept soon, without waiting: `keep` writes what was noted, many records at a time."""
+        self._noted.append(record)
+        self._note_taken.set()
+
+    async def keep(self) -> NoReturn:
+        """Write what is noted, within `NOTES_WITHIN` seconds or so. Ends only by cancellation."""
+        while True:
+            await self._note_taken.wait()
+            await anyio.sleep(NOTES_WITHIN)
+            await self._write_notes()
+
+    async def _write_notes(self) -> None:
+        self._note_taken = anyio.Event()
+        noted, self._noted = self._noted, []
+        if noted:
+            await self._run(lambda connection: insert(connection, *noted), None, writes=len(noted))
 
     async def recent(self, limit: int = 50) -> tuple[Record, ...]:
         """The newest `limit` tasks and calls, newest first; empty when the journal cannot be read."""
@@ -99,11 +120,12 @@ class Journal:
         return await self._run(lambda connection: spent(connection, planner, since), None)
 
     async def close(self) -> None:
-        """Close the file. What is recorded later is lost without a word."""
+        """Write what is noted and close the file. What is recorded later is lost without a word."""
+        await self._write_notes()
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._close, limiter=self._limiter)
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T], otherwise: T, *, writes: bool = False) -> T:
+    async def _run(self, work: Callable[[sqlite3.Connection], T], otherwise: T, *, writes: int = 0) -> T:
         result = otherwise
         # Shielded, because a cancelled call is recorded too; bounded by busy_timeout and retry_after.
         with anyio.CancelScope(shield=True):
@@ -114,7 +136,7 @@ class Journal:
 
     # From here on: in the thread.
 
-    def _attempt(self, work: Callable[[sqlite3.Connection], T], otherwise: T, writes: bool) -> T:
+    def _attempt(self, work: Callable[[sqlite3.Connection], T], otherwise: T, writes: int) -> T:
         if not self._closed and time.monotonic() >= self._resume_at:
             try:
                 result = self._on_sound_file(work)

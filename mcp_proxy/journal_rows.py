@@ -126,11 +126,14 @@ def prepare(connection: sqlite3.Connection) -> None:
         )
 
 
-def insert(connection: sqlite3.Connection, record: Record) -> None:
-    """Add a record, or replace the one of its id."""
-    row = _row(record)
-    names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
-    connection.execute(f"INSERT OR REPLACE INTO {_TABLES[type(record)]} ({names}) VALUES ({values})", row)  # noqa: S608
+def insert(connection: sqlite3.Connection, *records: Record) -> None:
+    """Add records of one kind, or replace those of their ids: all of them or none."""
+    rows = [_row(record) for record in records]
+    table = _TABLES[type(records[0])]
+    names, values = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        connection.executemany(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({values})", rows)  # noqa: S608
 
 
 def newest(connection: sqlite3.Connection, limit: int) -> tuple[Record, ...]:

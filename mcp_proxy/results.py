@@ -103,6 +103,11 @@ def invalid_arguments(tool: ToolEntry, problems: tuple[ArgumentProblem, ...]) ->
     )
 
 
+def unavailable(name: str, error: Exception) -> dict[str, Any]:
+    """The CallToolResult for a call whose upstream was down, or went away before it answered."""
+    return error_result(f"{name} failed: {error}.")
+
+
 def error_result(text: str) -> dict[str, Any]:
     """A CallToolResult that says what went wrong."""
     return {"content": [text_block(text)], "isError": True}

@@ -24,17 +24,18 @@ from mcp.server.subscriptions import (
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import (
     INVALID_PARAMS,
-    SERVER_INFO_META_KEY,
     CallToolRequestParams,
     GetPromptRequestParams,
     PaginatedRequestParams,
     ReadResourceRequestParams,
     RequestParams,
 )
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_proxy import __version__
+from mcp_proxy.hops import as_ours, forwarded
 from mcp_proxy.person import ClientPerson, InputNeeded
-from mcp_proxy.results import error_result, invalid_arguments, outcome_result
+from mcp_proxy.results import error_result, invalid_arguments, outcome_result, unavailable
 from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard
 from mcp_proxy.task_tools import DO, PLAN, read_request
 from mcp_proxy.upstreams import UpstreamUnavailableError
@@ -49,9 +50,6 @@ _INSTRUCTIONS = (
 _UNCACHED: Mapping[Any, CacheHint] = dict.fromkeys(CACHEABLE_METHODS, CacheHint(ttl_ms=0, scope="private"))
 """What the stateless era wants to be told: these answers depend on the upstreams of the moment."""
 
-_SPEC_META = "io.modelcontextprotocol/"
-"""Prefix of the `_meta` keys that belong to one hop; a proxy's own session sets its own."""
-
 _LIST_CHANGES = {
     "notifications/tools/list_changed": ToolsListChanged(),
     "notifications/prompts/list_changed": PromptsListChanged(),
@@ -59,6 +57,9 @@ _LIST_CHANGES = {
 }
 
 P = TypeVar("P", bound=RequestParams)
+
+OnSettled = Callable[[str, str, Mapping[str, Any]], None]
+"""Takes the protocol version settled with a client, the client's name and version, and the server's own info."""
 
 Context = ServerRequestContext[Any, Any]
 Result = dict[str, Any]
@@ -69,8 +70,9 @@ log = structlog.stdlib.get_logger()
 class Front:
     """What clients talk to: the SDK server and the handlers behind it."""
 
-    def __init__(self, board: Switchboard) -> None:
+    def __init__(self, board: Switchboard, on_settled: OnSettled | None = None) -> None:
         self._board = board
+        self._on_settled = on_settled
         self._connections: WeakSet[Connection] = WeakSet()
         self._bus = InMemorySubscriptionBus()
         self.server = _sdk_server(board.settings.server.name, self._bus)
@@ -96,7 +98,7 @@ class Front:
         """Have `handler` answer `method`."""
 
         async def completed(ctx: Context, params: P) -> Result:
-            return _as_ours(await handler(ctx, params))
+            return as_ours(await handler(ctx, params))
 
         self.server.add_request_handler(method, params_type, completed)
 
@@ -152,7 +154,9 @@ class Front:
             near = difflib.get_close_matches(params.name, tools, n=3)
             hint = f"; near names: {', '.join(near)}" if near else ""
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}{hint}")
-        result = await self._board.call_tool(tool, _forwarded(ctx), _progress_to(ctx), client=_client(ctx))
+        result = await self._board.call_tool(
+            tool, forwarded(ctx.params), _progress_to(ctx), client=_client(ctx)
+        )
         if result.get("resultType") == "input_required":
             return error_result(f"{params.name} asks for input in a way that Switchboard cannot pass on yet.")
         return result
@@ -162,14 +166,14 @@ class Front:
         entry = self._board.snapshot.catalog.prompts.get(params.name)
         if entry is None:
             raise MCPError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
-        return await self._pass_on(ctx, entry.upstream, {**_forwarded(ctx), "name": entry.name})
+        return await self._pass_on(ctx, entry.upstream, {**forwarded(ctx.params), "name": entry.name})
 
     async def _read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> Result:
         await self._board.wait_startup()
         upstream = self._board.snapshot.catalog.owner_of(params.uri)
         if upstream is None:
             raise MCPError(INVALID_PARAMS, f"Resource not found: {params.uri}", {"uri": params.uri})
-        return await self._pass_on(ctx, upstream, _forwarded(ctx))
+        return await self._pass_on(ctx, upstream, forwarded(ctx.params))
 
     async def _pass_on(self, ctx: Context, upstream: str, params: Mapping[str, Any]) -> Result:
         try:
@@ -180,6 +184,11 @@ class Front:
     async def _remember_connection(self, ctx: Context, call_next: Callable[[Context], Awaitable[Any]]) -> Any:
         # Change notifications go to connections, which the SDK hands out per request only.
         self._connections.add(ctx.session._connection)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        # Handshake-era clients are settled once they say so, stateless ones with every request.
+        if self._on_settled and (
+            ctx.method == "notifications/initialized" or ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+        ):
+            self._on_settled(ctx.protocol_version, _client(ctx), self.server.server_info_stamp)
         return await call_next(ctx)
 
     async def _tell_clients(self) -> None:
@@ -215,7 +224,7 @@ def _failed(error: Exception, name: str) -> Result:
                 f"{name} cannot be called: its inputSchema is unusable ({error}). Tell its author."
             )
         case UpstreamUnavailableError():
-            return error_result(f"{name} failed: {error}.")
+            return unavailable(name, error)
         case _:
             log.error("call.bug", tool=name, exc_info=error)
             return error_result(f"{name}: a fault inside Switchboard; the details are in its log on stderr.")
@@ -223,26 +232,6 @@ def _failed(error: Exception, name: str) -> Result:
 
 def _definitions(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     return [dict(entry.definition) for entry in entries]
-
-
-def _as_ours(result: Result) -> Result:
-    """An upstream's result as this server's: complete where its era has no word for it, and under our name."""
-    given: Mapping[str, Any] = result.get("_meta") or {}
-    meta = {key: value for key, value in given.items() if key != SERVER_INFO_META_KEY}
-    rest = {key: value for key, value in result.items() if key != "_meta"}
-    return {"resultType": "complete", **rest, **({"_meta": meta} if meta else {})}
-
-
-def _forwarded(ctx: Context) -> dict[str, Any]:
-    """The request's params for the next hop: as they came, less the `_meta` that belongs to this hop."""
-    params = dict(ctx.params or {})
-    given: Mapping[str, Any] = params.pop("_meta", None) or {}
-    meta = {
-        key: value
-        for key, value in given.items()
-        if key != "progressToken" and not key.startswith(_SPEC_META)
-    }
-    return {**params, "_meta": meta} if meta else params
 
 
 def _progress_to(ctx: Context) -> ProgressFnT | None:

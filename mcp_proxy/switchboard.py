@@ -21,6 +21,7 @@ from mcp_proxy.journal import Journal, new_id
 from mcp_proxy.pipeline import Outcome, Person, Ports, carry_out
 from mcp_proxy.records import CallWatch, task_record
 from mcp_proxy.upstreams import Upstream
+from mcp_proxy.watchdog import Watchdog
 from tool_registry import ArgumentProblem, Catalog, Offer, ToolEntry, ToolIndex
 
 log = structlog.stdlib.get_logger()
@@ -54,7 +55,12 @@ class Switchboard:
     """Everything a client can reach. Made by `running`."""
 
     def __init__(
-        self, settings: Settings, journal: Journal | None, planner: Planner, escalator: Escalator | None
+        self,
+        settings: Settings,
+        journal: Journal | None,
+        planner: Planner,
+        escalator: Escalator | None,
+        watchdog: Watchdog,
     ) -> None:
         self.settings = settings
         self.journal = journal
@@ -65,7 +71,7 @@ class Switchboard:
         offers = (Offer(name, upstream.prefix) for name, upstream in enabled.items())
         self.snapshot = Snapshot.of(Catalog(tuple(offers)))
         self.upstreams: Mapping[str, Upstream] = {
-            name: Upstream(name, upstream, self._take_offer) for name, upstream in enabled.items()
+            name: Upstream(name, upstream, self._take_offer, watchdog) for name, upstream in enabled.items()
         }
         self._made_at = anyio.current_time()
         self._listeners: set[OnChange] = set()
@@ -175,23 +181,42 @@ class Switchboard:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncGenerator[Switchboard]:
     """A switchboard with its upstreams starting; all are stopped when the block ends."""
-    journal = await Journal.open(settings.journal.path) if settings.journal.enabled else None
-    claude, escalator = None, None
-    if settings.escalation:
-        claude = ClaudeEscalator(settings.escalation)
-        escalator = BudgetedEscalator(claude, settings.escalation.budget, journal)
-    board = Switchboard(settings, journal, PocketPlanner(), escalator)
+    async with _journal(settings) as journal, _escalator(settings, journal) as escalator:
+        with Watchdog() as watchdog:
+            async with anyio.create_task_group() as tasks:
+                board = Switchboard(settings, journal, PocketPlanner(), escalator, watchdog)
+                for upstream in board.upstreams.values():
+                    tasks.start_soon(upstream.run)
+                try:
+                    yield board
+                finally:
+                    tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _journal(settings: Settings) -> AsyncGenerator[Journal | None]:
+    if not settings.journal.enabled:
+        yield None
+        return
+    journal = await Journal.open(settings.journal.path)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(journal.keep)
+        try:
+            yield journal
+        finally:
+            tasks.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await journal.close()
+
+
+@asynccontextmanager
+async def _escalator(settings: Settings, journal: Journal | None) -> AsyncGenerator[Escalator | None]:
+    if settings.escalation is None:
+        yield None
+        return
+    claude = ClaudeEscalator(settings.escalation)
     try:
-        async with anyio.create_task_group() as tasks:
-            for upstream in board.upstreams.values():
-                tasks.start_soon(upstream.run)
-            try:
-                yield board
-            finally:
-                tasks.cancel_scope.cancel()
+        yield BudgetedEscalator(claude, settings.escalation.budget, journal)
     finally:
         with anyio.CancelScope(shield=True):
-            if claude:
-                await claude.aclose()
-            if journal:
-                await journal.close()
+            await claude.aclose()

@@ -8,6 +8,7 @@ from typing import Any, cast
 import anyio
 import anyio.to_thread
 import click
+from rich.markup import escape
 
 from mcp_proxy.gate import Ask, Question
 from mcp_proxy.pipeline import Answers, CannotAsk, Declined
@@ -28,7 +29,7 @@ class TerminalPerson:
         if not self._reachable:
             pairs = " ".join(f"--answer {question.parameter}=…" for question in ask.questions)
             return CannotAsk(f"add {pairs or '--yes'}")
-        stderr.print(f"[yellow]{ask.reason}[/]")
+        stderr.print(f"[yellow]{escape(ask.reason)}[/]")
         return await anyio.to_thread.run_sync(self._ask_now, ask)
 
     def _ask_now(self, ask: Ask) -> Answers | Declined:

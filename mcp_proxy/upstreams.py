@@ -5,10 +5,12 @@ A session is entered and left by its owner task alone; calls use it from any tas
 
 import os
 import random
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import partial
 from itertools import chain
 from typing import Any, NoReturn, cast
 
@@ -16,7 +18,7 @@ import anyio
 import structlog
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client._transport import TransportStreams
-from mcp.client.stdio import stdio_client
+from mcp.client.stdio import get_default_environment, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.dispatcher import ProgressFnT
@@ -26,8 +28,11 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from mcp_proxy import __version__
 from mcp_proxy.config import HttpUpstream, StdioUpstream
 from mcp_proxy.listing import list_offer
+from mcp_proxy.process import Program, process_streams
+from mcp_proxy.raw_calls import OnAnswer, OnProgress, RawCalls
 from mcp_proxy.stderr_tail import StderrTail
-from mcp_proxy.wire import send_raw, telling_its_end
+from mcp_proxy.watchdog import Watchdog
+from mcp_proxy.wire import send_raw, stamped, telling_its_end
 from tool_registry import Offer
 
 _LASTING = 2.0
@@ -99,12 +104,15 @@ class Upstream:
         name: str,
         settings: StdioUpstream | HttpUpstream,
         on_offer: Callable[[Offer], Awaitable[None]],
+        watchdog: Watchdog,
     ) -> None:
         self.status = Status(name, State.CONNECTING)
         self._name = name
         self._settings = settings
         self._on_offer = on_offer
+        self._watchdog = watchdog
         self._client: Client | None = None
+        self._raw: RawCalls | None = None
         self._changed = anyio.Event()
         self._settled = anyio.Event()
         self._started = anyio.Event()
@@ -127,6 +135,29 @@ class Upstream:
     async def wait_started(self) -> None:
         """Return when the first attempt to connect has succeeded or failed."""
         await self._started.wait()
+
+    @property
+    def call_timeout(self) -> float:
+        """Seconds a request may take."""
+        return self._settings.call_timeout
+
+    @property
+    def is_modern(self) -> bool:
+        """Whether the connection is of the stateless era."""
+        return self.status.protocol in MODERN_PROTOCOL_VERSIONS
+
+    def try_send(
+        self, method: str, params: dict[str, Any], on_answer: OnAnswer, on_progress: OnProgress | None
+    ) -> Callable[[str], None] | None:
+        """Send a request as a raw message if that is possible at once, else return None.
+
+        Returns:
+            A callable that cancels the request, for a reason.
+        """
+        if self._raw is None or self._client is None or not self._raw.pipe.is_clear:
+            return None
+        number = self._raw.send(method, stamped(self._client.session, method, params), on_answer, on_progress)
+        return partial(self._raw.cancel, number)
 
     async def request(
         self, method: str, params: Mapping[str, Any], on_progress: ProgressFnT | None = None
@@ -176,7 +207,7 @@ class Upstream:
         except Exception as error:  # noqa: BLE001  whatever an upstream does costs only that upstream
             reason = _why(error, self._settings)
         finally:
-            self._client = None
+            self._client = self._raw = None
         return f"{reason} (its last words: {stderr.last_words})" if stderr.last_words else reason
 
     async def _connect_and_follow(self, stderr: StderrTail, scope: anyio.CancelScope) -> None:
@@ -187,7 +218,7 @@ class Upstream:
             self._changed.set()
 
         async with (
-            _transport(self._settings, stderr) as transport,
+            self._transport(stderr) as transport,
             Client(
                 telling_its_end(transport, on_end),
                 mode=self._settings.protocol,
@@ -207,6 +238,32 @@ class Upstream:
                 if not ended.is_set():
                     await self._publish(client)
             tasks.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _transport(
+        self, stderr: StderrTail
+    ) -> AsyncGenerator[AbstractAsyncContextManager[TransportStreams]]:
+        """The SDK's transport for this upstream, not yet entered."""
+        settings = self._settings
+        if isinstance(settings, HttpUpstream):
+            headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+            async with create_mcp_http_client(headers=headers) as http:
+                yield streamable_http_client(settings.url, http_client=http)
+            return
+        own = {name: value.get_secret_value() for name, value in settings.env.items()}
+        nesting = str(int(os.environ.get(NESTING, "0")) + 1)
+        env = {**get_default_environment(), **own, NESTING: nesting}
+        async with stderr.collecting() as errlog:
+            if sys.platform == "win32":
+                # The pipes below are POSIX only; the SDK knows how to end a process tree on Windows.
+                parameters = StdioServerParameters(
+                    command=settings.command, args=list(settings.args), env=env, cwd=settings.cwd
+                )
+                yield stdio_client(parameters, errlog=errlog)
+                return
+            self._raw = RawCalls()
+            program = Program(settings.command, settings.args, env, settings.cwd)
+            yield process_streams(program, self._raw.pipe, errlog, self._watchdog)
 
     async def _publish(self, client: Client) -> None:
         """List what the upstream offers and hand it on."""
@@ -258,30 +315,6 @@ def _delays() -> Iterator[float]:
     while True:
         yield delay * random.uniform(0.5, 1.0)  # noqa: S311  jitter is no secret
         delay = min(delay * 2, _LONGEST_DELAY)
-
-
-@asynccontextmanager
-async def _transport(
-    settings: StdioUpstream | HttpUpstream, stderr: StderrTail
-) -> AsyncGenerator[AbstractAsyncContextManager[TransportStreams]]:
-    """The SDK transport for an upstream, not yet entered."""
-    if isinstance(settings, HttpUpstream):
-        headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
-        async with create_mcp_http_client(headers=headers) as http:
-            yield streamable_http_client(settings.url, http_client=http)
-        return
-    process = StdioServerParameters(
-        command=settings.command,
-        args=list(settings.args),
-        env={
-            **{name: value.get_secret_value() for name, value in settings.env.items()},
-            NESTING: str(int(os.environ.get(NESTING, "0")) + 1),
-        },
-        cwd=settings.cwd,
-        encoding_error_handler="replace",
-    )
-    async with stderr.collecting() as errlog:
-        yield stdio_client(process, errlog=errlog)
 
 
 def _why(error: BaseException, settings: StdioUpstream | HttpUpstream) -> str:

@@ -41,17 +41,25 @@ async def send_raw(
     Raises:
         MCPError: the server answered with an error, or the connection closed, or time ran out.
     """
-    data: dict[str, Any] = {"method": method, "params": {**params}}
-    if "_meta" in params:
-        data["params"]["_meta"] = {**params["_meta"]}
     options: CallOptions = {}
-    session._stamp(data, options)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    onward = stamped(session, method, params, options)
     if timeout is not None:
         options["timeout"] = timeout
     if on_progress is not None:
         options["on_progress"] = on_progress
     dispatcher = session._dispatcher  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return await dispatcher.send_raw_request(method, data["params"], options)
+    return await dispatcher.send_raw_request(method, onward, options)
+
+
+def stamped(
+    session: ClientSession, method: str, params: Mapping[str, Any], options: CallOptions | None = None
+) -> dict[str, Any]:
+    """A copy of `params` with what the session's protocol version wants on every request; its `options` likewise."""
+    data: dict[str, Any] = {"method": method, "params": {**params}}
+    if "_meta" in params:
+        data["params"]["_meta"] = {**params["_meta"]}
+    session._stamp(data, {} if options is None else options)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return data["params"]
 
 
 class _EndingStream:

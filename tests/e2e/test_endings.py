@@ -130,3 +130,14 @@ def children_of(pid: int) -> list[int]:
         if int(fields[1]) == pid:
             found.append(int(status.parent.name))
     return found
+
+
+async def test_a_proxy_that_is_killed_leaves_no_upstream_behind(tmp_path: Path) -> None:
+    config = configured(tmp_path, {"echo": script("echo"), "stubborn": script("stubborn")})
+    async with bare_client(config) as client:
+        answer = await client.request("tools/call", name="stubborn__pids", arguments={})
+        pids = [int(pid) for pid in answer["result"]["content"][0]["text"].split()]
+        pids.append(await upstream_pid(client))
+        client.process.kill()
+        for pid in pids:
+            await gone(pid)

@@ -1,0 +1,37 @@
+"""What changes in a message from one hop to the next, and nothing else does. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp_types import SERVER_INFO_META_KEY
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+_HOP_META = "io.modelcontextprotocol/"
+"""Prefix of the `_meta` keys that a session sets for itself."""
+
+
+def forwarded(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A client's params for the upstream: as they came, less the `_meta` that belongs to the client's hop."""
+    onward = dict(params or {})
+    given: Mapping[str, Any] = onward.pop("_meta", None) or {}
+    meta = {
+        key: value for key, value in given.items() if key != "progressToken" and not key.startswith(_HOP_META)
+    }
+    return {**onward, "_meta": meta} if meta else onward
+
+
+def as_ours(result: Mapping[str, Any]) -> dict[str, Any]:
+    """An upstream's result as Switchboard's own: complete where its era has no word for it, under our name."""
+    given: Mapping[str, Any] = result.get("_meta") or {}
+    meta = {key: value for key, value in given.items() if key != SERVER_INFO_META_KEY}
+    rest = {key: value for key, value in result.items() if key != "_meta"}
+    return {"resultType": "complete", **rest, **({"_meta": meta} if meta else {})}
+
+
+def in_era(result: Mapping[str, Any], version: str, server_info: Mapping[str, Any]) -> dict[str, Any]:
+    """`as_ours` as it goes on the wire at protocol `version`; the SDK does this for results that go through it."""
+    ours = as_ours(result)
+    if version in MODERN_PROTOCOL_VERSIONS:
+        return {**ours, "_meta": {**ours.get("_meta", {}), SERVER_INFO_META_KEY: server_info}}
+    del ours["resultType"]
+    return ours

@@ -1,0 +1,214 @@
+"""Newline-delimited JSON-RPC over pipes, handled in the callback that brings it: no task is woken on the way.
+
+A `Pipe` gives every message first to whoever has a faster way for it (`take`), and the rest to the SDK's
+streams. It knows nothing of what messages mean.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import orjson
+from anyio.streams.memory import MemoryObjectReceiveStream
+from mcp.shared.message import SessionMessage
+from mcp_types import jsonrpc_message_adapter
+from pydantic import ValidationError
+
+Message = dict[str, Any]
+Incoming = SessionMessage | Exception
+Take = Callable[[Message], bool]
+"""Handles a message and returns True, or leaves it to the SDK and returns False. Must not raise."""
+
+LONGEST_LINE = 256 * 1024 * 1024
+"""Bytes. A peer whose line grows longer is cut off, rather than let it fill the memory."""
+
+_READ_AHEAD = 256
+"""Messages that may wait for the SDK before reading pauses."""
+
+
+class Lines:
+    """Bytes in, complete lines out."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that `data` completes, without their ends.
+
+        Raises:
+            OverflowError: a line is longer than `LONGEST_LINE`.
+        """
+        *lines, rest = data.split(b"\n")
+        if lines and self._parts:
+            lines[0] = b"".join((*self._parts, lines[0]))
+            self._parts, self._size = [], 0
+        if rest:
+            self._parts.append(rest)
+            self._size += len(rest)
+            if self._size > LONGEST_LINE:
+                raise OverflowError(f"a line of more than {LONGEST_LINE} bytes")
+        return lines
+
+
+class Pipe:
+    """One peer: its incoming lines, sorted into `take` and the SDK's read stream, and its outgoing ones."""
+
+    def __init__(self, take: Take, on_end: Callable[[], None]) -> None:
+        self._take = take
+        self._on_end = on_end
+        self._has_ended = False
+        self._lines = Lines()
+        self._to_sdk, from_sdk = anyio.create_memory_object_stream[Incoming](math.inf)
+        self.read_stream = _ReadStream(from_sdk, self._resume_reading)
+        self.write_stream = _WriteStream(self)
+        self._reader: asyncio.ReadTransport | None = None
+        self._writer: asyncio.WriteTransport | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._reading_paused = False
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether a line can be written now without piling up behind others."""
+        return self._writer is not None and self._writable.is_set() and not self._writer.is_closing()
+
+    def opened(self, reader: asyncio.ReadTransport, writer: asyncio.WriteTransport) -> None:
+        self._reader, self._writer = reader, writer
+
+    def received(self, data: bytes) -> None:
+        """Handle bytes as they come."""
+        try:
+            lines = self._lines.feed(data)
+        except OverflowError as error:
+            self._to_sdk.send_nowait(error)
+            self.ended()
+            return
+        for line in lines:
+            if line and not line.isspace():
+                self._handle(line)
+
+    def ended(self) -> None:
+        """The peer has closed its end."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._to_sdk.close()
+            self._on_end()
+
+    def write(self, message: Message) -> None:
+        """Send a message without waiting; check `is_clear` first."""
+        if self._writer is not None:
+            self._writer.write(orjson.dumps(message) + b"\n")
+
+    async def send(self, line: bytes) -> None:
+        """Send a line, waiting while the peer does not read.
+
+        Raises:
+            anyio.ClosedResourceError: the pipe is closed.
+        """
+        await self._writable.wait()
+        if self._writer is None or self._writer.is_closing():
+            raise anyio.ClosedResourceError
+        self._writer.write(line)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def close(self) -> None:
+        """Give up both directions; whoever waits to write is let go."""
+        self.ended()
+        if self._writer is not None:
+            self._writer.close()
+        self._writable.set()
+
+    def _handle(self, line: bytes) -> None:
+        try:
+            message = orjson.loads(line)
+            if isinstance(message, dict) and self._take(message):  # pyright: ignore[reportUnknownArgumentType]
+                return
+            item: Incoming = SessionMessage(jsonrpc_message_adapter.validate_python(message, by_name=False))
+        except (orjson.JSONDecodeError, ValidationError, RecursionError) as error:
+            item = error
+        self._hand_over(item)
+
+    def pass_on(self, message: Message) -> None:
+        """Give the SDK a message that `take` had kept back."""
+        self._hand_over(SessionMessage(jsonrpc_message_adapter.validate_python(message, by_name=False)))
+
+    def _hand_over(self, item: Incoming) -> None:
+        try:
+            self._to_sdk.send_nowait(item)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            return
+        if self._to_sdk.statistics().current_buffer_used > _READ_AHEAD and self._reader is not None:
+            self._reader.pause_reading()
+            self._reading_paused = True
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and self._reader is not None and not self._reader.is_closing():
+            self._reading_paused = False
+            self._reader.resume_reading()
+
+
+class _ReadStream:
+    """The SDK's view of what comes in; taking a message makes room for the next."""
+
+    def __init__(self, stream: MemoryObjectReceiveStream[Incoming], on_taken: Callable[[], None]) -> None:
+        self._stream = stream
+        self._on_taken = on_taken
+
+    async def receive(self) -> Incoming:
+        return await self.__anext__()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Incoming:
+        item = await self._stream.__anext__()
+        self._on_taken()
+        return item
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class _WriteStream:
+    """The SDK's way out: its messages and the raw ones share the pipe, a line at a time."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+
+    async def send(self, item: SessionMessage, /) -> None:
+        line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
+        await self._pipe.send(line.encode("utf-8", "replace") + b"\n")
+
+    async def aclose(self) -> None:
+        """Nothing: the pipe outlives the SDK's use of it, and is closed by its owner."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        return None
