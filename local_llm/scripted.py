@@ -8,19 +8,22 @@ from tool_registry import Candidate
 
 
 class ScriptedPlanner:
-    """Gives the plans of its script, and notes what it was asked.
+    """Gives the plans it was told, and notes what it was asked.
 
     Args:
-        script: the plans, by the text of their task, or in the order they are to be given.
+        in_order: the plans of the tasks that `by_text` does not name, in the order they are to be given.
+        by_text: plans by the text of their task.
 
-    A task the script says nothing of, or nothing more, has no plan.
+    A task for which it was told nothing, or nothing more, has no plan.
     """
 
     name = "scripted"
 
-    def __init__(self, script: Mapping[str, Plan | NoPlan] | Iterable[Plan | NoPlan]) -> None:
-        self._by_text = dict(script) if isinstance(script, Mapping) else {}
-        self._in_order = iter(()) if isinstance(script, Mapping) else iter(script)
+    def __init__(
+        self, in_order: Iterable[Plan | NoPlan] = (), *, by_text: Mapping[str, Plan | NoPlan] | None = None
+    ) -> None:
+        self._in_order = iter(in_order)
+        self._by_text = by_text or {}
         self.tasks: list[Task] = []
         """Every task it was given, in order."""
         self.candidates: list[tuple[Candidate, ...]] = []
@@ -29,7 +32,7 @@ class ScriptedPlanner:
     async def plan(self, task: Task, candidates: Sequence[Candidate]) -> Plan | NoPlan:
         self.tasks.append(task)
         self.candidates.append(tuple(candidates))
-        unscripted = NoPlan(self.name, "the script has no plan for this task", tuple(candidates))
+        unscripted = NoPlan(self.name, "the script says nothing of this task", tuple(candidates))
         return self._by_text.get(task.text) or next(self._in_order, unscripted)
 
 

@@ -13,7 +13,7 @@ import click
 from mcp import MCPError
 
 from local_llm import Task
-from mcp_proxy import __version__, logs
+from mcp_proxy import __version__, cli_setup, logs
 from mcp_proxy.config import ConfigError, Settings, load
 from mcp_proxy.pipeline import Ending, Outcome
 from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
@@ -294,3 +294,7 @@ async def _started(settings: Settings) -> AsyncGenerator[Switchboard]:
                     f"[red]{upstream.status.upstream} is {upstream.status.state.value}[/]: {upstream.status.reason}"
                 )
         yield board
+
+
+for _command in cli_setup.COMMANDS:
+    main.add_command(_command)

@@ -103,7 +103,7 @@ def _listed_in(file: Path, folder: Path) -> ClientServers:
 
 
 def _servers(whole: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next((_object(whole[key]) for key in _SERVER_KEYS if key in whole), {})
+    return _object(next((whole[key] for key in _SERVER_KEYS if key in whole), None))
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mcp_types import SERVER_INFO_META_KEY
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, LOG_LEVEL_META_KEY, SERVER_INFO_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 _HOP_META = "io.modelcontextprotocol/"
 """Prefix of the `_meta` keys that a session sets for itself."""
+
+OF_THE_CLIENT = (CLIENT_CAPABILITIES_META_KEY, LOG_LEVEL_META_KEY)
+"""Those of them that are the client's own all the way: what it can be asked, and which log entries it wants."""
 
 
 def forwarded(params: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -15,7 +18,9 @@ def forwarded(params: Mapping[str, Any] | None) -> dict[str, Any]:
     onward = dict(params or {})
     given: Mapping[str, Any] = onward.pop("_meta", None) or {}
     meta = {
-        key: value for key, value in given.items() if key != "progressToken" and not key.startswith(_HOP_META)
+        key: value
+        for key, value in given.items()
+        if key in OF_THE_CLIENT or (key != "progressToken" and not key.startswith(_HOP_META))
     }
     return {**onward, "_meta": meta} if meta else onward
 

@@ -8,13 +8,13 @@ import asyncio
 import math
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import anyio
 import orjson
 from anyio.streams.memory import MemoryObjectReceiveStream
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 Message = dict[str, Any]
@@ -129,17 +129,16 @@ class Pipe:
 
     def _handle(self, line: bytes) -> None:
         try:
-            message = orjson.loads(line)
-            if isinstance(message, dict) and self._take(message):  # pyright: ignore[reportUnknownArgumentType]
-                return
-            item: Incoming = SessionMessage(jsonrpc_message_adapter.validate_python(message, by_name=False))
-        except (orjson.JSONDecodeError, ValidationError, RecursionError) as error:
-            item = error
-        self._hand_over(item)
+            message: object = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            self._hand_over(error)
+            return
+        if not isinstance(message, dict) or not self._take(cast("Message", message)):
+            self._hand_over(_for_sdk(message))
 
     def pass_on(self, message: Message) -> None:
         """Give the SDK a message that `take` had kept back."""
-        self._hand_over(SessionMessage(jsonrpc_message_adapter.validate_python(message, by_name=False)))
+        self._hand_over(_for_sdk(message))
 
     def _hand_over(self, item: Incoming) -> None:
         try:
@@ -154,6 +153,22 @@ class Pipe:
         if self._reading_paused and self._reader is not None and not self._reader.is_closing():
             self._reading_paused = False
             self._reader.resume_reading()
+
+
+def _for_sdk(message: object) -> Incoming:
+    """A message as the SDK takes it. A malformed answer becomes an error answer, lest its request wait for ever."""
+    try:
+        return SessionMessage(jsonrpc_message_adapter.validate_python(message, by_name=False))
+    except ValidationError as error:
+        number = (
+            cast("Message", message).get("id")
+            if isinstance(message, dict) and "method" not in message
+            else None
+        )
+        if not isinstance(number, int | str):
+            return error
+        told = ErrorData(code=INTERNAL_ERROR, message="the answer is not a valid JSON-RPC response")
+        return SessionMessage(JSONRPCError(jsonrpc="2.0", id=number, error=told))
 
 
 class _ReadStream:

@@ -65,7 +65,7 @@ class RawCalls:
             return False
         waiting = self._waiting.get(token)
         if waiting and waiting.on_progress:
-            waiting.on_progress(params)
+            waiting.on_progress(cast("Message", params))
         return True
 
     def _lost(self) -> None:

@@ -1,45 +1,67 @@
 """The MCP server: requests of clients become pipeline runs and upstream calls, and what comes back, results.
 
-The only module that makes MCP errors, and the only one that catches everything.
+The only module that makes MCP errors out of ours, and the only one that catches everything.
 """
 
 import difflib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakSet
 
+import anyio
 import structlog
 from mcp import MCPError
-from mcp.server import NotificationOptions, Server, ServerRequestContext
+from mcp.server import NotificationOptions, Server
 from mcp.server.caching import CACHEABLE_METHODS, CacheHint
-from mcp.server.connection import Connection
 from mcp.server.models import InitializationOptions
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
     ListenHandler,
     PromptsListChanged,
     ResourcesListChanged,
+    ServerEvent,
     ToolsListChanged,
 )
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
+    CompleteRequestParams,
     GetPromptRequestParams,
+    NotificationParams,
     PaginatedRequestParams,
     ReadResourceRequestParams,
     RequestParams,
+    SetLevelRequestParams,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
 )
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types.methods import INPUT_REQUIRED_METHODS
 
 from mcp_proxy import __version__
+from mcp_proxy.callers import (
+    CALLER,
+    Context,
+    HandshakeCaller,
+    connection_of,
+    declared_with,
+    is_stateless,
+    outbound_of,
+)
+from mcp_proxy.clients import Clients
 from mcp_proxy.hops import as_ours, forwarded
+from mcp_proxy.offerings import Offerings
+from mcp_proxy.parking import Parking, StatelessCaller
 from mcp_proxy.person import ClientPerson, InputNeeded
+from mcp_proxy.relay import Relay
 from mcp_proxy.results import error_result, invalid_arguments, outcome_result, unavailable
 from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard
 from mcp_proxy.task_tools import DO, PLAN, read_request
 from mcp_proxy.upstreams import UpstreamUnavailableError
-from tool_registry import Entry, UnusableSchemaError
+from tool_registry import Catalog, UnusableSchemaError
 
 _INSTRUCTIONS = (
     "Switchboard stands in front of several MCP servers. Their tools are listed as <server>__<tool>. "
@@ -50,18 +72,18 @@ _INSTRUCTIONS = (
 _UNCACHED: Mapping[Any, CacheHint] = dict.fromkeys(CACHEABLE_METHODS, CacheHint(ttl_ms=0, scope="private"))
 """What the stateless era wants to be told: these answers depend on the upstreams of the moment."""
 
-_LIST_CHANGES = {
-    "notifications/tools/list_changed": ToolsListChanged(),
-    "notifications/prompts/list_changed": PromptsListChanged(),
-    "notifications/resources/list_changed": ResourcesListChanged(),
+_LIST_CHANGES: Mapping[str, tuple[ServerEvent, Callable[[Catalog], object]]] = {
+    "notifications/tools/list_changed": (ToolsListChanged(), lambda c: c.tools),
+    "notifications/prompts/list_changed": (PromptsListChanged(), lambda c: c.prompts),
+    "notifications/resources/list_changed": (ResourcesListChanged(), lambda c: (c.resources, c.templates)),
 }
+"""What announces a changed list in either era, and the list."""
 
 P = TypeVar("P", bound=RequestParams)
 
 OnSettled = Callable[[str, str, Mapping[str, Any]], None]
 """Takes the protocol version settled with a client, the client's name and version, and the server's own info."""
 
-Context = ServerRequestContext[Any, Any]
 Result = dict[str, Any]
 
 log = structlog.stdlib.get_logger()
@@ -73,17 +95,24 @@ class Front:
     def __init__(self, board: Switchboard, on_settled: OnSettled | None = None) -> None:
         self._board = board
         self._on_settled = on_settled
-        self._connections: WeakSet[Connection] = WeakSet()
         self._bus = InMemorySubscriptionBus()
-        self.server = _sdk_server(board.settings.server.name, self._bus)
-        self.server.middleware.append(self._remember_connection)
-        self._handle("tools/list", PaginatedRequestParams, self._list_tools)
-        self._handle("tools/call", CallToolRequestParams, self._call_tool)
-        self._handle("prompts/list", PaginatedRequestParams, self._list_prompts)
-        self._handle("prompts/get", GetPromptRequestParams, self._get_prompt)
-        self._handle("resources/list", PaginatedRequestParams, self._list_resources)
-        self._handle("resources/templates/list", PaginatedRequestParams, self._list_templates)
-        self._handle("resources/read", ReadResourceRequestParams, self._read_resource)
+        self._listen_handler = ListenHandler(self._bus)
+        self._clients = Clients(self._bus, self._relay_of)
+        self._offerings = Offerings(board, _progress_to)
+        self._parking = Parking()
+        self._told = board.snapshot.catalog
+        self.server = Server[Any](
+            board.settings.server.name,
+            version=__version__,
+            title="Switchboard",
+            instructions=_INSTRUCTIONS,
+            on_subscriptions_listen=self._listen,
+            cache_hints=_UNCACHED,
+            lifespan=self._lifespan,
+        )
+        self._register()
+        for upstream in board.upstreams.values():
+            upstream.relay.audience = self._clients
         board.on_change(self._tell_clients)
 
     @property
@@ -92,38 +121,64 @@ class Front:
         changes = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
         return self.server.create_initialization_options(changes)
 
+    def _register(self) -> None:
+        self.server.middleware.append(self._remember_client)
+        offerings = self._offerings
+        self._handle("tools/list", PaginatedRequestParams, self._list_tools)
+        self._handle("tools/call", CallToolRequestParams, self._call_tool)
+        self._handle("prompts/list", PaginatedRequestParams, offerings.list_prompts)
+        self._handle("prompts/get", GetPromptRequestParams, offerings.get_prompt)
+        self._handle("resources/list", PaginatedRequestParams, offerings.list_resources)
+        self._handle("resources/templates/list", PaginatedRequestParams, offerings.list_templates)
+        self._handle("resources/read", ReadResourceRequestParams, offerings.read_resource)
+        self._handle("resources/subscribe", SubscribeRequestParams, self._subscribe)
+        self._handle("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
+        self._handle("completion/complete", CompleteRequestParams, offerings.complete)
+        self._handle("logging/setLevel", SetLevelRequestParams, self._set_level)
+        self.server.add_notification_handler(
+            "notifications/roots/list_changed", NotificationParams, self._roots_changed
+        )
+
     def _handle(
         self, method: str, params_type: type[P], handler: Callable[[Context, P], Awaitable[Result]]
     ) -> None:
         """Have `handler` answer `method`."""
 
         async def completed(ctx: Context, params: P) -> Result:
-            return as_ours(await handler(ctx, params))
+            return as_ours(await self._on_behalf(ctx, partial(handler, ctx, params)))
 
         self.server.add_request_handler(method, params_type, completed)
 
+    async def _on_behalf(self, ctx: Context, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Do the work for the client of a request: what upstreams ask in the meantime, it is asked."""
+        if is_stateless(ctx) and ctx.method in INPUT_REQUIRED_METHODS and declared_with(ctx):
+            return await self._parking.serve(ctx, work)
+        handshake = HandshakeCaller(connection_of(ctx), outbound_of(ctx))
+        before = CALLER.set(StatelessCaller(ctx) if is_stateless(ctx) else handshake)
+        try:
+            return await work()
+        finally:
+            CALLER.reset(before)
+
+    def _own_tools(self) -> dict[str, Result]:
+        """Switchboard's own tools by the name they go by.
+
+        An upstream without a prefix may have a tool of that name. It is there to be seen as it is, so it
+        keeps the name, and Switchboard's own gives way.
+        """
+        taken = self._board.snapshot.catalog.tools
+        own = {tool["name"]: tool for tool in (DO, PLAN)}
+        return {name if name not in taken else f"switchboard_{name}": tool for name, tool in own.items()}
+
     async def _list_tools(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
         await self._board.wait_startup()
-        tools = [entry.listed() for entry in self._board.snapshot.catalog.tools.values()]
-        return {"tools": [DO, PLAN, *tools]}
-
-    async def _list_prompts(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
-        await self._board.wait_startup()
-        return {"prompts": [entry.listed() for entry in self._board.snapshot.catalog.prompts.values()]}
-
-    async def _list_resources(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
-        await self._board.wait_startup()
-        return {"resources": _definitions(self._board.snapshot.catalog.resources.values())}
-
-    async def _list_templates(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
-        await self._board.wait_startup()
-        return {"resourceTemplates": _definitions(self._board.snapshot.catalog.templates.values())}
+        own = [{**tool, "name": name} for name, tool in self._own_tools().items()]
+        return {"tools": own + [entry.listed() for entry in self._board.snapshot.catalog.tools.values()]}
 
     async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> Result:
         try:
-            if params.name in (DO["name"], PLAN["name"]):
-                return await self._carry_out(ctx, params)
-            return await self._call_directly(ctx, params)
+            own = self._own_tools().get(params.name)
+            return await (self._carry_out(ctx, params, own) if own else self._call_directly(ctx, params))
         except InputNeeded as needed:
             return needed.result.model_dump(by_alias=True, mode="json", exclude_none=True)
         except MCPError:
@@ -131,10 +186,13 @@ class Front:
         except Exception as error:  # noqa: BLE001  one call's fault must not end the server
             return _failed(error, params.name)
 
-    async def _carry_out(self, ctx: Context, params: CallToolRequestParams) -> Result:
-        request = read_request(params.name, params.arguments or {})
+    async def _carry_out(self, ctx: Context, params: CallToolRequestParams, own: Result) -> Result:
+        request = read_request(own["name"], params.arguments or {})
         if isinstance(request, str):
             return error_result(request)
+        if isinstance(caller := CALLER.get(), StatelessCaller):
+            # It would repeat the task, not the call that the task has led to.
+            caller.repeats_request = False
         await self._board.wait_startup()
         outcome = await self._board.do(
             request.task,
@@ -154,64 +212,62 @@ class Front:
             near = difflib.get_close_matches(params.name, tools, n=3)
             hint = f"; near names: {', '.join(near)}" if near else ""
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}{hint}")
-        result = await self._board.call_tool(
+        return await self._board.call_tool(
             tool, forwarded(ctx.params), _progress_to(ctx), client=_client(ctx)
         )
-        if result.get("resultType") == "input_required":
-            return error_result(f"{params.name} asks for input in a way that Switchboard cannot pass on yet.")
-        return result
 
-    async def _get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> Result:
-        await self._board.wait_startup()
-        entry = self._board.snapshot.catalog.prompts.get(params.name)
-        if entry is None:
-            raise MCPError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
-        return await self._pass_on(ctx, entry.upstream, {**forwarded(ctx.params), "name": entry.name})
+    async def _subscribe(self, ctx: Context, params: SubscribeRequestParams) -> Result:
+        await self._offerings.owner_of(params.uri)
+        await self._clients.watch(connection_of(ctx), params.uri)
+        return {}
 
-    async def _read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> Result:
-        await self._board.wait_startup()
-        upstream = self._board.snapshot.catalog.owner_of(params.uri)
-        if upstream is None:
-            raise MCPError(INVALID_PARAMS, f"Resource not found: {params.uri}", {"uri": params.uri})
-        return await self._pass_on(ctx, upstream, forwarded(ctx.params))
+    async def _unsubscribe(self, ctx: Context, params: UnsubscribeRequestParams) -> Result:
+        await self._clients.unwatch(connection_of(ctx), params.uri)
+        return {}
 
-    async def _pass_on(self, ctx: Context, upstream: str, params: Mapping[str, Any]) -> Result:
-        try:
-            return await self._board.request(upstream, ctx.method, params, _progress_to(ctx))
-        except UpstreamUnavailableError as error:
-            raise MCPError(_UPSTREAM_UNAVAILABLE, f"{error}") from error
+    async def _listen(
+        self, ctx: Context, params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        async with self._clients.watching(params.notifications.resource_subscriptions or ()):
+            return await self._listen_handler(ctx, params)
 
-    async def _remember_connection(self, ctx: Context, call_next: Callable[[Context], Awaitable[Any]]) -> Any:
-        # Change notifications go to connections, which the SDK hands out per request only.
-        self._connections.add(ctx.session._connection)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    async def _set_level(self, ctx: Context, params: SetLevelRequestParams) -> Result:
+        level = self._clients.set_level(connection_of(ctx), params.level)
+        async with anyio.create_task_group() as tasks:
+            for upstream in self._board.upstreams.values():
+                tasks.start_soon(upstream.relay.set_level, level)
+        return {}
+
+    async def _roots_changed(self, _ctx: Context, _params: NotificationParams) -> None:
+        for upstream in self._board.upstreams.values():
+            await upstream.relay.notify("notifications/roots/list_changed")
+
+    async def _remember_client(self, ctx: Context, call_next: Callable[[Context], Awaitable[Any]]) -> Any:
+        self._clients.remember(ctx)
         # Handshake-era clients are settled once they say so, stateless ones with every request.
-        if self._on_settled and (
-            ctx.method == "notifications/initialized" or ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-        ):
+        if self._on_settled and (ctx.method == "notifications/initialized" or is_stateless(ctx)):
             self._on_settled(ctx.protocol_version, _client(ctx), self.server.server_info_stamp)
         return await call_next(ctx)
 
     async def _tell_clients(self) -> None:
-        for connection in list(self._connections):
-            for method in _LIST_CHANGES:
-                await connection.notify(method, None)
-        for event in _LIST_CHANGES.values():
+        before, self._told = self._told, self._board.snapshot.catalog
+        changed = {
+            method: event
+            for method, (event, part) in _LIST_CHANGES.items()
+            if part(before) != part(self._told)
+        }
+        await self._clients.tell_changed(changed)
+        for event in changed.values():
             await self._bus.publish(event)
 
+    def _relay_of(self, uri: str) -> Relay | None:
+        owner = self._board.snapshot.catalog.owner_of(uri)
+        return self._board.upstreams[owner].relay if owner else None
 
-_UPSTREAM_UNAVAILABLE = -32000
-"""JSON-RPC's first implementation-defined server error."""
-
-
-def _sdk_server(name: str, bus: InMemorySubscriptionBus) -> Server[Any]:
-    return Server(
-        name,
-        version=__version__,
-        title="Switchboard",
-        instructions=_INSTRUCTIONS,
-        on_subscriptions_listen=ListenHandler(bus),
-        cache_hints=_UNCACHED,
-    )
+    @asynccontextmanager
+    async def _lifespan(self, _server: Server[Any]) -> AsyncGenerator[dict[str, Any]]:
+        async with self._parking.open():
+            yield {}
 
 
 def _failed(error: Exception, name: str) -> Result:
@@ -230,13 +286,12 @@ def _failed(error: Exception, name: str) -> Result:
             return error_result(f"{name}: a fault inside Switchboard; the details are in its log on stderr.")
 
 
-def _definitions(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    return [dict(entry.definition) for entry in entries]
-
-
 def _progress_to(ctx: Context) -> ProgressFnT | None:
     """A callback that hands progress to the client, if it asked for any."""
-    return ctx.session.report_progress if ctx.meta and "progress_token" in ctx.meta else None
+    if not ctx.meta or "progress_token" not in ctx.meta:
+        return None
+    caller = CALLER.get()
+    return caller.report_progress if isinstance(caller, StatelessCaller) else ctx.session.report_progress
 
 
 def _client(ctx: Context) -> str:

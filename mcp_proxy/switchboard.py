@@ -179,12 +179,17 @@ class Switchboard:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncGenerator[Switchboard]:
-    """A switchboard with its upstreams starting; all are stopped when the block ends."""
+async def running(settings: Settings, planner: Planner | None = None) -> AsyncGenerator[Switchboard]:
+    """A switchboard with its upstreams starting; all are stopped when the block ends.
+
+    Args:
+        settings: what to run.
+        planner: who plans; None for the embedded planner.
+    """
     async with _journal(settings) as journal, _escalator(settings, journal) as escalator:
         with Watchdog() as watchdog:
             async with anyio.create_task_group() as tasks:
-                board = Switchboard(settings, journal, PocketPlanner(), escalator, watchdog)
+                board = Switchboard(settings, journal, planner or PocketPlanner(), escalator, watchdog)
                 for upstream in board.upstreams.values():
                     tasks.start_soon(upstream.run)
                 try:

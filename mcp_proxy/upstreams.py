@@ -22,14 +22,17 @@ from mcp.client.stdio import get_default_environment, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.dispatcher import ProgressFnT
-from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT, Implementation, ServerNotification
+from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT, Implementation
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_proxy import __version__
+from mcp_proxy.callers import CALLER
 from mcp_proxy.config import HttpUpstream, StdioUpstream
 from mcp_proxy.listing import list_offer
 from mcp_proxy.process import Program, process_streams
 from mcp_proxy.raw_calls import OnAnswer, OnProgress, RawCalls
+from mcp_proxy.raw_client import RawClient
+from mcp_proxy.relay import Relay
 from mcp_proxy.stderr_tail import StderrTail
 from mcp_proxy.watchdog import Watchdog
 from mcp_proxy.wire import send_raw, stamped, telling_its_end
@@ -107,6 +110,8 @@ class Upstream:
         watchdog: Watchdog,
     ) -> None:
         self.status = Status(name, State.CONNECTING)
+        self.relay = Relay(name)
+        """What travels between this upstream and the clients beside its results."""
         self._name = name
         self._settings = settings
         self._on_offer = on_offer
@@ -164,13 +169,26 @@ class Upstream:
     ) -> dict[str, Any]:
         """Send a request and return its result as it came.
 
-        Cancelling the caller cancels the request upstream.
+        Cancelling the caller cancels the request upstream. What the upstream asks in the meantime, the
+        client whose request is being served is asked; see `relay`.
 
         Raises:
             UpstreamUnavailableError: there is no connection, it ended, or the time limit passed.
-            MCPError: the upstream answered with an error.
+            MCPError: the upstream answered with an error, or asked for what nobody could answer.
         """
         client = await self._connected_client()
+        caller = CALLER.get()
+        params = await self.relay.on_behalf_of(caller, params)
+
+        async def send(params: dict[str, Any]) -> dict[str, Any]:
+            return await self._send(client, method, params, on_progress)
+
+        with self.relay.carrying(caller):
+            return await self.relay.completed(await send(params), caller, params, send)
+
+    async def _send(
+        self, client: Client, method: str, params: dict[str, Any], on_progress: ProgressFnT | None
+    ) -> dict[str, Any]:
         timeout = self._settings.call_timeout
         try:
             return await send_raw(client.session, method, params, timeout=timeout, on_progress=on_progress)
@@ -219,25 +237,24 @@ class Upstream:
 
         async with (
             self._transport(stderr) as transport,
-            Client(
+            RawClient(
                 telling_its_end(transport, on_end),
                 mode=self._settings.protocol,
                 client_info=_CLIENT,
+                answer=self.relay.answer,
+                hear=self._hear,
                 message_handler=self._on_message,
                 cache=None,
             ) as client,
-            anyio.create_task_group() as tasks,
+            self.relay.connected(client),
         ):
             await self._publish(client)
             scope.deadline = float("inf")
-            if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
-                tasks.start_soon(self._listen, client)
             while not ended.is_set():
                 await self._changed.wait()
                 self._changed = anyio.Event()
                 if not ended.is_set():
                     await self._publish(client)
-            tasks.cancel_scope.cancel()
 
     @asynccontextmanager
     async def _transport(
@@ -282,22 +299,15 @@ class Upstream:
         )
         await self._on_offer(offer)
 
-    async def _listen(self, client: Client) -> None:
-        """Follow changes in the stateless era, where a client has to ask for them."""
-        try:
-            async with client.listen(
-                tools_list_changed=True, prompts_list_changed=True, resources_list_changed=True
-            ) as events:
-                async for _ in events:
-                    self._changed.set()
-        except Exception as error:  # noqa: BLE001  not hearing of changes is no reason to lose the upstream
-            log.info("upstream.listen_unavailable", upstream=self._name, reason=str(error))
+    async def _hear(self, method: str, params: dict[str, Any]) -> None:
+        if method.endswith("/list_changed"):
+            self._changed.set()
+        else:
+            await self.relay.hear(method, params)
 
     async def _on_message(self, message: object) -> None:
         if isinstance(message, Exception):
             log.debug("upstream.noise", upstream=self._name, problem=type(message).__name__)
-        elif isinstance(message, ServerNotification) and message.method.endswith("/list_changed"):
-            self._changed.set()
 
     def _become(self, status: Status) -> None:
         self.status = status

@@ -14,6 +14,9 @@ from mcp import ClientSession
 from mcp.client._transport import ReadStream, Transport, TransportStreams
 from mcp.shared.dispatcher import CallOptions, ProgressFnT
 from mcp.shared.message import SessionMessage
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from mcp_proxy.hops import OF_THE_CLIENT
 
 Incoming = SessionMessage | Exception
 
@@ -54,11 +57,18 @@ async def send_raw(
 def stamped(
     session: ClientSession, method: str, params: Mapping[str, Any], options: CallOptions | None = None
 ) -> dict[str, Any]:
-    """A copy of `params` with what the session's protocol version wants on every request; its `options` likewise."""
+    """A copy of `params` with what the session's protocol version wants on every request; its `options` likewise.
+
+    The client on whose behalf it is sent speaks for itself, where the protocol has words for that.
+    """
+    given: Mapping[str, Any] = params.get("_meta") or {}
+    of_client = {key: given[key] for key in OF_THE_CLIENT if key in given}
     data: dict[str, Any] = {"method": method, "params": {**params}}
-    if "_meta" in params:
-        data["params"]["_meta"] = {**params["_meta"]}
+    if given:
+        data["params"]["_meta"] = {key: value for key, value in given.items() if key not in of_client}
     session._stamp(data, {} if options is None else options)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        data["params"]["_meta"].update(of_client)
     return data["params"]
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from mcp import Client
 
@@ -25,11 +26,15 @@ Ran = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A notebook, shared by the tests of this module, and a clock."""
-    folder = tmp_path_factory.mktemp("cli")
-    notes = demo("notes", "--database", str(folder / "notes.sqlite"))
-    return configured(folder, {"notes": notes, "clock": demo("clock")})
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A notebook, shared by the tests of this module."""
+    folder = tmp_path_factory.mktemp("notes")
+    return configured(folder, {"notes": demo("notes", "--database", str(folder / "notes.sqlite"))})
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return configured(tmp_path_factory.mktemp("clock"), {"clock": demo("clock")})
 
 
 @pytest.fixture
@@ -65,45 +70,41 @@ def result(ran: Ran) -> Any:
     return json.loads(ran.stdout)
 
 
-def titles(config: Path) -> list[str]:
-    listed = result(run("call", "notes__list_notes", "limit=100", "--json", "-c", config))
-    return [note["title"] for note in listed["structuredContent"]["notes"]]
-
-
-def test_tools_are_listed_as_the_protocol_lists_them(config: Path) -> None:
-    ran = run("tools", "--json", "-c", config)
+def test_tools_are_listed_as_the_protocol_lists_them(notes: Path) -> None:
+    ran = run("tools", "--json", "-c", notes)
     assert ran.returncode == Exit.DONE
     tools = result(ran)
-    assert [tool["name"] for tool in tools][:1] == ["notes__add_note"]
-    assert {tool["name"].partition("__")[0] for tool in tools} == {"notes", "clock"}
+    assert [tool["name"] for tool in tools] == [
+        f"notes__{name}" for name in ("add_note", "search_notes", "list_notes", "read_note", "delete_note")
+    ]
     assert all(tool["inputSchema"]["type"] == "object" and tool["description"] for tool in tools)
 
 
-def test_tools_that_match_are_listed_best_first_a_line_each(config: Path) -> None:
-    ran = run("--config", config, "tools", "convert units of length")
+def test_tools_that_match_are_listed_best_first_a_line_each(clock: Path) -> None:
+    ran = run("--config", clock, "tools", "convert units of length")
     assert ran.returncode == Exit.DONE
     name, description = ran.stdout.splitlines()[0].split("\t")
     assert name == "clock__convert_units"
     assert description
 
 
-def test_a_call_reads_values_as_the_schema_wants_them_and_prints_the_answer_alone(config: Path) -> None:
-    ran = run("-c", config, "call", "clock__convert_units", "value=1", "from_unit=mile", "to_unit=kilometer")
+def test_a_call_reads_values_as_the_schema_wants_them_and_prints_the_answer_alone(clock: Path) -> None:
+    ran = run("-c", clock, "call", "clock__convert_units", "value=1", "from_unit=mile", "to_unit=kilometer")
     assert ran.returncode == Exit.DONE
     assert result(ran) == {"value": 1.609344, "unit": "kilometer"}
 
 
-def test_pairs_are_added_to_the_json_of_args_and_stand_above_it(config: Path) -> None:
+def test_pairs_are_added_to_the_json_of_args_and_stand_above_it(notes: Path) -> None:
     given = json.dumps({"title": "of --args", "text": "t", "tags": ["a"]})
     ran = run(
-        "call", "notes__add_note", "--args", given, "title=12", 'tags=["b", "c"]', "--json", "-c", config
+        "call", "notes__add_note", "--args", given, "title=12", 'tags=["b", "c"]', "--json", "-c", notes
     )
     note = result(ran)["structuredContent"]
     assert (note["title"], note["text"], note["tags"]) == ("12", "t", ["b", "c"])
 
 
-def test_a_tools_own_error_is_its_answer_and_a_failure(config: Path) -> None:
-    ran = run("call", "notes__read_note", "id=999", "-c", config)
+def test_a_tools_own_error_is_its_answer_and_a_failure(notes: Path) -> None:
+    ran = run("call", "notes__read_note", "id=999", "-c", notes)
     assert ran.returncode == Exit.FAILED
     assert "No note has the id 999" in ran.stdout
     assert ran.stderr == ""
@@ -121,91 +122,90 @@ def test_an_upstream_that_dies_is_told_of_on_stderr(folder: Path) -> None:
     [
         (["notes__read"], "there is no tool 'notes__read'; near: notes__read_note"),
         (["notes__read_note", "id=seven"], "/id: 'seven' is not of type 'integer'"),
-        (["notes__read_note"], "/id: required but missing"),
         (["notes__read_note", "id"], "'id' is not KEY=VALUE"),
         (["notes__read_note", "--args", "{"], "--args is not JSON"),
-        (["notes__read_note", "--args", "[1]"], "--args must be a JSON object"),
     ],
 )
 def test_a_call_that_cannot_be_made_says_what_is_wrong_with_it(
-    config: Path, args: list[str], told: str
+    notes: Path, args: list[str], told: str
 ) -> None:
-    ran = run("-c", config, "call", *args)
+    ran = run("-c", notes, "call", *args)
     assert ran.returncode == Exit.USAGE
     assert ran.stdout == ""
     assert told in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
-def test_a_task_prints_the_answer_on_stdout_and_how_it_came_about_on_stderr(config: Path) -> None:
-    ran = run("do", CONVERT, "-c", config)
+def test_a_task_prints_the_answer_on_stdout_and_how_it_came_about_on_stderr(clock: Path) -> None:
+    ran = run("do", CONVERT, "-c", clock)
     assert ran.returncode == Exit.DONE
     assert json.loads(ran.stdout) == {"value": 42.1648128, "unit": "kilometer"}
     assert "clock__convert_units" in ran.stderr
     assert "confidence 0." in ran.stderr
 
 
-def test_a_task_is_told_to_programs_as_the_schema_promises_with_the_tools_content(config: Path) -> None:
-    outcome = result(run("do", CONVERT, "--json", "-c", config))
+def test_a_task_is_told_to_programs_as_the_schema_promises_with_the_tools_content(clock: Path) -> None:
+    outcome = result(run("do", CONVERT, "--json", "-c", clock))
     assert argument_problems(PROMISED, outcome) == ()
     assert outcome["call"]["arguments"] == {"value": 26.2, "from_unit": "mile", "to_unit": "kilometer"}
     assert json.loads(outcome["content"][0]["text"]) == outcome["result"]
 
 
-@pytest.mark.parametrize("args", [["do", "--dry-run"], ["plan"]])
-def test_what_would_be_called_is_told_and_not_called(config: Path, args: list[str]) -> None:
-    ran = run(*args, "add a note titled Never saying not yet", "--json", "-c", config)
-    assert ran.returncode == Exit.DONE
-    outcome = result(ran)
-    assert argument_problems(PROMISED, outcome) == ()
-    assert (outcome["ending"], outcome["content"]) == ("planned", [])
-    assert outcome["call"]["arguments"]["title"] == "Never"
-    assert "Never" not in titles(config)
+def test_what_would_be_called_is_told_and_not_called(notes: Path) -> None:
+    task = "add a note titled Never saying not yet"
+    for ran in (
+        run("do", "--dry-run", task, "--json", "-c", notes),
+        run("plan", task, "--json", "-c", notes),
+    ):
+        assert ran.returncode == Exit.DONE
+        outcome = result(ran)
+        assert argument_problems(PROMISED, outcome) == ()
+        assert (outcome["ending"], outcome["content"]) == ("planned", [])
+        assert outcome["call"]["arguments"] == {"title": "Never", "text": "not yet"}
+    listed = result(run("call", "notes__list_notes", "limit=100", "--json", "-c", notes))
+    assert "Never" not in [note["title"] for note in listed["structuredContent"]["notes"]]
 
 
-def test_what_is_missing_is_named_with_the_option_that_gives_it(config: Path) -> None:
-    ran = run("do", UNTITLED, "-c", config)
+def test_what_is_missing_is_named_with_the_option_that_gives_it(notes: Path) -> None:
+    ran = run("do", UNTITLED, "-c", notes)
     assert ran.returncode == Exit.NEEDS_INPUT
     assert ran.stdout == ""
     assert "needs title, which the task does not give; add --answer title=…" in ran.stderr
-    answered = result(run("do", UNTITLED, "--answer", "title=House", "--json", "-c", config))
+    answered = result(run("do", UNTITLED, "--answer", "title=House", "--json", "-c", notes))
     assert answered["call"]["arguments"] == {"title": "House", "text": "call the plumber"}
-    assert run("do", UNTITLED, "--answer", "title", "-c", config).returncode == Exit.USAGE
+    assert run("do", UNTITLED, "--answer", "title", "-c", notes).returncode == Exit.USAGE
 
 
-def test_a_destructive_task_wants_a_yes(config: Path) -> None:
-    note = result(run("call", "notes__add_note", "title=Old", "text=x", "--json", "-c", config))
-    delete = ("do", f"delete note {note['structuredContent']['id']}", "-c", config)
+def test_a_destructive_task_wants_a_yes(notes: Path) -> None:
+    note = result(run("call", "notes__add_note", "title=Old", "text=x", "--json", "-c", notes))
+    delete = ("do", f"delete note {note['structuredContent']['id']}", "-c", notes)
     ran = run(*delete)
     assert ran.returncode == Exit.NEEDS_INPUT
     assert "needs a person's approval; add --yes" in ran.stderr
     assert typing("n\n", *delete).returncode == Exit.NOT_SURE
-    assert "Old" in titles(config)
-    assert run(*delete, "--yes").returncode == Exit.DONE
-    assert "Old" not in titles(config)
+    ran = run(*delete, "--yes")
+    assert ran.returncode == Exit.DONE
+    assert json.loads(ran.stdout)["title"] == "Old"
 
 
-def test_who_sits_at_the_terminal_is_asked_for_what_is_missing(config: Path) -> None:
-    ran = typing("Typed\n", "do", UNTITLED, "-c", config)
+def test_who_sits_at_the_terminal_is_asked_for_what_is_missing(notes: Path) -> None:
+    ran = typing("Typed\n", "do", UNTITLED, "-c", notes)
     assert ran.returncode == Exit.DONE
     assert json.loads(ran.stdout)["title"] == "Typed"
     assert "title (A short title for the note):" in ran.stderr
 
 
-def test_a_task_that_nothing_fits_is_left_alone(config: Path) -> None:
-    ran = run("do", "order a pizza with extra cheese", "-c", config)
+def test_a_task_that_nothing_fits_is_left_alone(notes: Path) -> None:
+    ran = run("do", "order a pizza with extra cheese", "-c", notes)
     assert ran.returncode == Exit.NOT_SURE
     assert ran.stdout == ""
     assert "[escalation]" in ran.stderr
 
 
-def test_upstreams_are_told_with_what_became_of_them(config: Path, folder: Path) -> None:
-    ran = run("upstreams", "-c", config)
+def test_upstreams_are_told_with_what_became_of_them(notes: Path, folder: Path) -> None:
+    ran = run("upstreams", "-c", notes)
     assert ran.returncode == Exit.DONE
-    assert [line.split("\t")[:3] for line in ran.stdout.splitlines()] == [
-        ["notes", "ready", "5"],
-        ["clock", "ready", "5"],
-    ]
+    assert ran.stdout.split("\t")[:3] == ["notes", "ready", "5"]
     bad = configured(folder, {"echo": script("echo"), "bad": {"command": "no-such-command-anywhere"}})
     ran = run("upstreams", "--json", "-c", bad)
     assert ran.returncode == Exit.FAILED
@@ -233,27 +233,26 @@ def test_without_a_usable_configuration_it_says_what_to_write_where(folder: Path
     assert (ran.stdout, "Traceback" in ran.stderr) == ("", False)
 
 
-async def test_serve_speaks_the_protocol_on_stdout_wherever_the_configuration_is_named(config: Path) -> None:
-    start = command(config).model_copy(update={"args": ["-m", "mcp_proxy", "serve", "-c", str(config)]})
+async def test_serve_speaks_the_protocol_on_stdout_wherever_the_configuration_is_named(notes: Path) -> None:
+    start = command(notes).model_copy(update={"args": ["-m", "mcp_proxy", "serve", "-c", str(notes)]})
     async with Client(start) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
     assert names[:3] == ["do", "plan", "notes__add_note"]
 
 
 def test_help_says_what_every_command_takes() -> None:
-    whole = run("--help")
-    assert whole.returncode == Exit.DONE
-    for name in main.commands:
-        assert f"\n  {name} " in whole.stdout
     # One process for all of them: starting each takes longer than all of this.
-    ask = "import sys; from mcp_proxy.cli import main\nfor name in main.commands:\n main([name, '--help'], standalone_mode=False)"
-    helps = subprocess.run(
-        [sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=60
-    )
-    for name, command_ in main.commands.items():
-        assert f" {name} [OPTIONS]" in helps.stdout
-        assert all(option in helps.stdout for parameter in command_.params for option in parameter.opts)
-    assert run("--version").stdout == f"switchboard, version {__version__}\n"
+    asking = [["--version"], ["--help"], *([name, "--help"] for name in main.commands)]
+    code = f"from mcp_proxy.cli import main\nfor args in {asking}: main(args, standalone_mode=False)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.startswith(f"switchboard, version {__version__}\n")
+    for name, named in main.commands.items():
+        assert f"\n  {name} " in ran.stdout
+        _, _, page = ran.stdout.partition(f" {name} [OPTIONS]")
+        page, _, _ = page.partition("Usage: ")
+        options = [parameter for parameter in named.params if isinstance(parameter, click.Option)]
+        assert all(option in page for parameter in options for option in parameter.opts)
+        assert all(parameter.help for parameter in options)
 
 
 def test_the_demo_carries_out_five_tasks_and_leaves_nothing_behind(folder: Path) -> None:

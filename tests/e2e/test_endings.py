@@ -1,62 +1,14 @@
 """However it ends, nothing is left running, and nothing but the protocol was ever on stdout."""
 
-import json
 import os
 import signal
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL
-from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
-from tests.serving import command, configured, script
-
-HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bare", "version": "1"}}
-
-
-@dataclass
-class BareClient:
-    """A client that speaks raw lines, so that a test can do what no SDK would."""
-
-    process: Process
-    lines: BufferedByteReceiveStream
-    next_id: int = 0
-
-    async def send(self, line: bytes) -> None:
-        assert self.process.stdin
-        await self.process.stdin.send(line + b"\n")
-
-    async def receive(self) -> dict[str, Any]:
-        return json.loads(await self.lines.receive_until(b"\n", 1 << 24))
-
-    async def request(self, method: str, **params: Any) -> dict[str, Any]:
-        self.next_id += 1
-        await self.send(
-            json.dumps({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params}).encode()
-        )
-        while (answer := await self.receive()).get("id") != self.next_id:
-            assert answer["jsonrpc"] == "2.0"
-        return answer
-
-
-@asynccontextmanager
-async def bare_client(config: Path) -> AsyncGenerator[BareClient]:
-    start = command(config, "serve")
-    async with await anyio.open_process(
-        [start.command, *start.args], stderr=DEVNULL, env=start.env
-    ) as process:
-        assert process.stdout
-        client = BareClient(process, BufferedByteReceiveStream(process.stdout))
-        with anyio.fail_after(60):
-            await client.request("initialize", **HELLO)
-            await client.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
-            yield client
+from tests.e2e.bare import BareClient, bare_client
+from tests.serving import configured, script
 
 
 async def upstream_pid(client: BareClient) -> int:

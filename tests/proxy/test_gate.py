@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local_llm import Call, NoPlan, Plan
@@ -65,6 +65,9 @@ def test_a_question_brings_the_schema_of_its_parameter() -> None:
     assert decision.questions[0].schema == SCHEMA["properties"]["title"]
 
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""The first schemas take a while to compile, on a busy machine too long for Hypothesis."""
+
 NAMES = st.sampled_from(["title", "text", "tags", "place", "city", "a/b", "~"])
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -93,6 +96,7 @@ PLANS = st.builds(
 )
 
 
+@UNHURRIED
 @given(PLANS, SHARES, st.booleans())
 def test_only_a_valid_sure_whole_and_harmless_or_approved_call_is_ever_carried_out(
     plan: Plan, threshold: float, approved: bool
@@ -106,6 +110,7 @@ def test_only_a_valid_sure_whole_and_harmless_or_approved_call_is_ever_carried_o
         assert decision.call is wanted
 
 
+@UNHURRIED
 @given(PLANS, SHARES)
 def test_approval_settles_the_question_of_approval_and_nothing_else(plan: Plan, threshold: float) -> None:
     before = decided(plan, approved=False, threshold=threshold)
@@ -116,6 +121,7 @@ def test_approval_settles_the_question_of_approval_and_nothing_else(plan: Plan, 
         assert after == before
 
 
+@UNHURRIED
 @given(PLANS, SHARES)
 def test_whoever_is_asked_for_values_is_asked_for_each_once(plan: Plan, threshold: float) -> None:
     decision = decided(plan, approved=False, threshold=threshold)
@@ -145,6 +151,7 @@ STYLES: dict[str, Callable[[list[str]], str]] = {
 }
 
 
+@UNHURRIED
 @given(
     st.lists(HARMLESS, max_size=2),
     DESTRUCTIVE,
@@ -157,6 +164,7 @@ def test_a_destructive_word_is_seen_however_the_name_is_written(
     assert is_destructive(tool(STYLES[style]([*before, verb, *after])))
 
 
+@UNHURRIED
 @given(st.lists(HARMLESS, min_size=1, max_size=3), st.sampled_from(sorted(STYLES)))
 def test_harmless_words_are_harmless_however_the_name_is_written(words: list[str], style: str) -> None:
     assert not is_destructive(tool(STYLES[style](words)))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import anyio
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
@@ -21,11 +20,10 @@ from mcp_types import (
 )
 
 from local_llm import Call, Plan, Planner
-from local_llm.pocket import PocketPlanner
 from local_llm.scripted import FailingPlanner, ScriptedPlanner
 from mcp_proxy.config import Settings
 from mcp_proxy.server import Front
-from mcp_proxy.switchboard import Switchboard
+from mcp_proxy.switchboard import Switchboard, running
 from tests.serving import ERAS, configured, demo, outcome_of, serving, text_of
 
 UNTITLED = "add a note saying call the plumber"
@@ -54,22 +52,18 @@ DECLINING = ElicitResult(action="decline")
 
 
 @asynccontextmanager
-async def switchboard(folder: Path, planner: Planner) -> AsyncGenerator[Switchboard]:
+async def switchboard(folder: Path, planner: Planner | None = None) -> AsyncGenerator[Switchboard]:
     """A switchboard in this process, in front of a notebook in `folder`."""
     notes = demo("notes", "--database", str(folder / "notes.sqlite"))
     settings = Settings.model_validate({"upstreams": {"notes": notes}, "journal": {"enabled": False}})
-    board = Switchboard(settings, None, planner, None)
-    async with anyio.create_task_group() as tasks:
-        for upstream in board.upstreams.values():
-            tasks.start_soon(upstream.run)
+    async with running(settings, planner) as board:
         await board.wait_started()
         yield board
-        tasks.cancel_scope.cancel()
 
 
 @pytest.fixture(scope="module")
 async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Front]:
-    async with switchboard(tmp_path_factory.mktemp("notes"), PocketPlanner()) as board:
+    async with switchboard(tmp_path_factory.mktemp("notes")) as board:
         yield Front(board)
 
 

@@ -306,8 +306,8 @@ async def test_an_upstream_that_is_gone_is_for_the_caller_to_report() -> None:
 
 async def test_a_script_that_has_run_out_has_no_plan() -> None:
     assert (await run(ScriptedPlanner([]))).outcome.ending is Ending.UNSURE
-    assert (await run(ScriptedPlanner({"another task": SURE}))).outcome.ending is Ending.UNSURE
-    assert (await run(ScriptedPlanner({"write a note": SURE}))).outcome.ending is Ending.DONE
+    assert (await run(ScriptedPlanner(by_text={"another task": SURE}))).outcome.ending is Ending.UNSURE
+    assert (await run(ScriptedPlanner(by_text={"write a note": SURE}))).outcome.ending is Ending.DONE
 
 
 async def test_a_planner_that_must_not_be_asked_says_so() -> None:

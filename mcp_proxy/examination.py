@@ -1,0 +1,173 @@
+"""`switchboard doctor`: find out how things stand (files, processes, upstreams), and have `doctor` judge it."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import anyio.to_thread
+from mcp import MCPError
+
+from mcp_proxy.config import ConfigError, JournalSettings, Settings, StdioUpstream, load
+from mcp_proxy.doctor import (
+    Finding,
+    Level,
+    Observed,
+    Program,
+    catalog_findings,
+    client_limit_findings,
+    escalation_finding,
+    journal_finding,
+    left_out_findings,
+    name_findings,
+    needs_node,
+    program_findings,
+    state_finding,
+    token_findings,
+    tool_count_findings,
+)
+from mcp_proxy.switchboard import Switchboard, running
+from mcp_proxy.task_tools import DO, PLAN
+from mcp_proxy.upstreams import State, UpstreamUnavailableError
+from tool_registry import Catalog
+
+_NODE_TIMEOUT = 10.0
+_ANSWER_TIMEOUT = 10.0
+_MOST_PAGES = 100
+
+
+async def examine(path: Path | None) -> list[Finding]:
+    """Everything there is to say about the configuration at `path` and what it names; see `config.load`.
+
+    Starts every enabled upstream and stops it again; the escalation service is never contacted.
+    """
+    try:
+        settings = load(path)
+    except ConfigError as error:
+        return [Finding(Level.ERROR, "configuration", f"{error.message} ({_where(error)})", error.remedy)]
+    names = ", ".join(settings.enabled_upstreams) or "none"
+    findings = [Finding(Level.OK, "configuration", f"loads; upstreams: {names}")]
+    for program in [await _looked_up(name, stdio) for name, stdio in _processes(settings)]:
+        findings += program_findings(program)
+    journal = settings.journal.path if settings.journal.enabled else None
+    why_not = await anyio.to_thread.run_sync(_why_not_writable, journal) if journal else ""
+    findings.append(journal_finding(journal, why_not))
+    findings.append(escalation_finding(settings.escalation, journal=journal is not None))
+    # The journal stays shut: opening it may move a damaged file aside, and an examination changes nothing.
+    async with running(settings.model_copy(update={"journal": JournalSettings(enabled=False)})) as board:
+        observed = await _observe(board)
+        catalog = board.snapshot.catalog
+    return [*findings, *_judged(observed, catalog, settings.server.name)]
+
+
+def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[Finding]:
+    own = (DO, PLAN)
+    yield from map(state_finding, observed)
+    for upstream in observed:
+        yield from left_out_findings(upstream, catalog)
+    yield from catalog_findings(catalog)
+    yield from name_findings(catalog)
+    yield from client_limit_findings((*catalog.tools, *catalog.prompts), entry)
+    yield from token_findings(catalog.tools.values(), own)
+    yield from tool_count_findings(len(catalog.tools) + len(own))
+
+
+def _where(error: ConfigError) -> str:
+    return ": ".join(part for part in (str(error.file or ""), error.key) if part) or "nowhere"
+
+
+def _processes(settings: Settings) -> Iterator[tuple[str, StdioUpstream]]:
+    for name, upstream in settings.enabled_upstreams.items():
+        if isinstance(upstream, StdioUpstream):
+            yield name, upstream
+
+
+async def _looked_up(name: str, settings: StdioUpstream) -> Program:
+    """The program behind an upstream's command, on the PATH the upstream will have."""
+    path = settings.env["PATH"].get_secret_value() if "PATH" in settings.env else os.environ.get("PATH")
+    found = shutil.which(settings.command, path=path)
+    node = None
+    if found and needs_node(settings):
+        own = found if Path(found).stem.lower() == "node" else shutil.which("node", path=path)
+        node = await _version(own) if own else None
+    return Program(name, settings, found, node)
+
+
+async def _version(program: str) -> str | None:
+    """What a program answers to `--version`; None when it does not."""
+    with anyio.move_on_after(_NODE_TIMEOUT):
+        try:
+            answer = await anyio.run_process([program, "--version"], check=False)
+        except OSError:
+            return None
+        return answer.stdout.decode(errors="replace").strip() or None
+    return None
+
+
+def _why_not_writable(journal: Path) -> str:
+    """Why nothing can be recorded in the file; empty when something can, or when the file can be made."""
+    try:
+        if journal.exists():
+            with closing(sqlite3.connect(f"{journal.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.rollback()
+            return ""
+    except (sqlite3.Error, OSError) as error:
+        return str(error)
+    parent = next(folder for folder in journal.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        return f"{parent} is not a folder"
+    return "" if os.access(parent, os.W_OK) else f"{parent} may not be written"
+
+
+async def _observe(board: Switchboard) -> list[Observed]:
+    """Every upstream of `board` when it has started or failed, in the configured order."""
+    seconds: dict[str, float] = {}
+
+    async def time(name: str) -> None:
+        began = anyio.current_time()
+        await board.upstreams[name].wait_started()
+        seconds[name] = anyio.current_time() - began
+
+    async with anyio.create_task_group() as tasks:
+        for name in board.upstreams:
+            tasks.start_soon(time, name)
+    # One after the other from here on, so that none is timed while another starts.
+    return [await _observed(board, name, seconds[name]) for name in board.upstreams]
+
+
+async def _observed(board: Switchboard, name: str, seconds: float) -> Observed:
+    status = board.upstreams[name].status
+    answer, listed = await _listed(board, name) if status.state is State.READY else (None, ())
+    return Observed(status, seconds, answer, listed)
+
+
+async def _listed(board: Switchboard, upstream: str) -> tuple[float | None, tuple[str, ...]]:
+    """Seconds the upstream took for a page of its tools, and the names it lists on all pages."""
+    names: list[str] = []
+    params: Mapping[str, Any] = {}
+    seconds = None
+    with anyio.move_on_after(_ANSWER_TIMEOUT):
+        for _ in range(_MOST_PAGES):
+            began = anyio.current_time()
+            try:
+                page = await board.request(upstream, "tools/list", params)
+            except (MCPError, UpstreamUnavailableError):
+                break  # it has no tools, or is gone again: what it listed when it started counts
+            seconds = anyio.current_time() - began if seconds is None else seconds
+            names += filter(None, map(_name, page.get("tools", [])))
+            cursor = page.get("nextCursor")
+            if not cursor or cursor == params.get("cursor"):
+                break
+            params = {"cursor": cursor}
+    return seconds, tuple(names)
+
+
+def _name(tool: Any) -> str:
+    """The name in a definition that may be no definition at all; empty when there is none."""
+    name: object = cast("dict[str, Any]", tool).get("name") if isinstance(tool, dict) else None
+    return name if isinstance(name, str) else ""

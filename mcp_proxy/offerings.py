@@ -1,0 +1,96 @@
+"""What upstreams offer beside tools, to clients: lists, prompts, resources and completions, passed through."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from mcp import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CompleteRequestParams,
+    GetPromptRequestParams,
+    PaginatedRequestParams,
+    PromptReference,
+    ReadResourceRequestParams,
+)
+
+from mcp_proxy.callers import Context
+from mcp_proxy.hops import forwarded
+from mcp_proxy.switchboard import Switchboard
+from mcp_proxy.upstreams import UpstreamUnavailableError
+from tool_registry import Entry
+
+Result = dict[str, Any]
+Pass = Callable[[Context, str, Mapping[str, Any]], Awaitable[Result]]
+
+_UPSTREAM_UNAVAILABLE = -32000
+"""JSON-RPC's first implementation-defined server error."""
+
+
+class Offerings:
+    """The handlers of everything that is found in the catalog and passed on as it is."""
+
+    def __init__(self, board: Switchboard, progress: Callable[[Context], Any]) -> None:
+        self._board = board
+        self._progress = progress
+
+    async def list_prompts(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
+        await self._board.wait_startup()
+        return {"prompts": [entry.listed() for entry in self._board.snapshot.catalog.prompts.values()]}
+
+    async def list_resources(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
+        await self._board.wait_startup()
+        return {"resources": _definitions(self._board.snapshot.catalog.resources.values())}
+
+    async def list_templates(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
+        await self._board.wait_startup()
+        return {"resourceTemplates": _definitions(self._board.snapshot.catalog.templates.values())}
+
+    async def get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> Result:
+        entry = await self._prompt(params.name)
+        return await self._pass_on(ctx, entry.upstream, {**forwarded(ctx.params), "name": entry.name})
+
+    async def read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> Result:
+        return await self._pass_on(ctx, await self.owner_of(params.uri), forwarded(ctx.params))
+
+    async def complete(self, ctx: Context, params: CompleteRequestParams) -> Result:
+        """Completions for an argument of a prompt or of a resource template; none where the upstream has none."""
+        onward = forwarded(ctx.params)
+        if isinstance(params.ref, PromptReference):
+            entry = await self._prompt(params.ref.name)
+            upstream = entry.upstream
+            onward["ref"] = {**onward["ref"], "name": entry.name}
+        else:
+            template = self._board.snapshot.catalog.templates.get(params.ref.uri)
+            upstream = template.upstream if template else await self.owner_of(params.ref.uri)
+        if self._board.upstreams[upstream].relay.lacks("completions"):
+            return {"completion": {"values": []}}
+        return await self._pass_on(ctx, upstream, onward)
+
+    async def owner_of(self, uri: str) -> str:
+        """The upstream that answers for a resource.
+
+        Raises:
+            MCPError: none does.
+        """
+        await self._board.wait_startup()
+        upstream = self._board.snapshot.catalog.owner_of(uri)
+        if upstream is None:
+            raise MCPError(INVALID_PARAMS, f"Resource not found: {uri}", {"uri": uri})
+        return upstream
+
+    async def _prompt(self, name: str) -> Entry:
+        await self._board.wait_startup()
+        entry = self._board.snapshot.catalog.prompts.get(name)
+        if entry is None:
+            raise MCPError(INVALID_PARAMS, f"Unknown prompt: {name}")
+        return entry
+
+    async def _pass_on(self, ctx: Context, upstream: str, params: Mapping[str, Any]) -> Result:
+        try:
+            return await self._board.request(upstream, ctx.method, params, self._progress(ctx))
+        except UpstreamUnavailableError as error:
+            raise MCPError(_UPSTREAM_UNAVAILABLE, f"{error}") from error
+
+
+def _definitions(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    return [dict(entry.definition) for entry in entries]

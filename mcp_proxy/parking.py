@@ -1,0 +1,200 @@
+"""Calls of stateless clients that wait for an answer from one request of the client to the next.
+
+A stateless client cannot be asked anything while its call runs. So the call runs on by itself; the request
+is answered with what it asks (`input_required`), and the client's next one brings the answers to it.
+"""
+
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any, cast
+
+import anyio
+import anyio.abc
+from mcp import MCPError
+from mcp_types import INVALID_PARAMS, LoggingLevel
+
+from mcp_proxy.callers import (
+    CALLER,
+    Context,
+    Message,
+    declared_with,
+    is_at_least,
+    level_asked_with,
+    outbound_of,
+    require,
+)
+
+_PATIENCE = 600.0
+"""Seconds a question waits for its answer."""
+
+_KEPT = 60.0
+"""Seconds an outcome is kept for a client that has yet to come back for it."""
+
+Work = Callable[[], Awaitable[Message]]
+
+
+class StatelessCaller:
+    """A client of the stateless era: what it is asked is kept for its next request."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        """The request it waits on now; a later one takes its place when it comes back."""
+        self.repeats_request = True
+        self.questions: dict[str, Question] = {}
+        self.asked = anyio.Event()
+        self._keys = count(1)
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        return declared_with(self.ctx)
+
+    @property
+    def log_level(self) -> LoggingLevel | None:
+        return level_asked_with(self.ctx)
+
+    def takes_log(self, level: object) -> bool:
+        return self.log_level is not None and is_at_least(level, self.log_level)
+
+    async def ask(self, method: str, params: Message) -> Message:
+        require(self, method, params)
+        key, question = f"input-{next(self._keys)}", Question(method, params)
+        self.questions[key] = question
+        self.asked.set()
+        try:
+            with anyio.fail_after(_PATIENCE):
+                return await question.answer()
+        except TimeoutError:
+            raise MCPError(INVALID_PARAMS, f"nobody answered within {_PATIENCE:g} s") from None
+        finally:
+            self.questions.pop(key, None)
+
+    async def notify(self, method: str, params: Message) -> None:
+        await outbound_of(self.ctx).notify(method, params)
+
+    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
+        """Hand progress to the request the client waits on now, if that asks for any."""
+        await self.ctx.session.report_progress(progress, total, message)
+
+
+class Question:
+    """One request of an upstream, and its answer in time."""
+
+    def __init__(self, method: str, params: Message) -> None:
+        self.request: Message = {"method": method, "params": params}
+        self._answered = anyio.Event()
+        self._answer: Message = {}
+
+    def settle(self, answer: Message) -> None:
+        self._answer = answer
+        self._answered.set()
+
+    async def answer(self) -> Message:
+        await self._answered.wait()
+        return self._answer
+
+
+class _ParkedCall:
+    """A call that runs on between the requests of its client."""
+
+    def __init__(self, caller: StatelessCaller, token: str) -> None:
+        self.caller = caller
+        self.scope = anyio.CancelScope()
+        self._token = token
+        self._subject = _subject(caller.ctx)
+        self._outcome: Message | Exception | None = None
+        self._fetched = anyio.Event()
+
+    async def run(self, work: Work, on_end: Callable[[str], object]) -> None:
+        """Do the work, and keep its outcome until it is fetched."""
+        with self.scope:
+            try:
+                self._outcome = await work()
+            except Exception as error:  # noqa: BLE001  raised again where the client waits for the outcome
+                self._outcome = error
+            self.caller.asked.set()
+            with anyio.move_on_after(_KEPT):
+                await self._fetched.wait()
+        on_end(self._token)
+
+    def resume(self, ctx: Context) -> None:
+        """Go on with what the client's new request brings.
+
+        Raises:
+            MCPError: it is not the request that was interrupted.
+        """
+        if _subject(ctx) != self._subject:
+            raise MCPError(INVALID_PARAMS, "requestState belongs to another request")
+        self.caller.ctx = ctx
+        given = (ctx.params or {}).get("inputResponses")
+        for key, answer in cast("Message", given).items() if isinstance(given, dict) else ():
+            if isinstance(answer, dict) and (question := self.caller.questions.pop(key, None)):
+                question.settle(cast("Message", answer))
+
+    async def next(self) -> Message:
+        """The outcome, or what has to be answered first."""
+        while self._outcome is None and not self.caller.questions:
+            self.caller.asked = anyio.Event()
+            await self.caller.asked.wait()
+        if self._outcome is None:
+            requests = {key: question.request for key, question in self.caller.questions.items()}
+            return {"resultType": "input_required", "inputRequests": requests, "requestState": self._token}
+        self._fetched.set()
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+class Parking:
+    """The calls that may outlive the requests that made them."""
+
+    def __init__(self) -> None:
+        self._mark = f"{secrets.token_hex(8)}."
+        self._calls: dict[str, _ParkedCall] = {}
+        self._tasks: anyio.abc.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[None]:
+        """Where the calls run; those still waiting when it closes are cancelled."""
+        async with anyio.create_task_group() as self._tasks:
+            yield
+            self._tasks.cancel_scope.cancel()
+
+    async def serve(self, ctx: Context, work: Work) -> Message:
+        """Answer a stateless client's request: with the outcome of `work`, or with what it asks for.
+
+        Raises:
+            MCPError: the request's state is of a call that has ended, or `work` raised it.
+        """
+        state = (ctx.params or {}).get("requestState")
+        if isinstance(state, str) and state.startswith(self._mark):
+            call = self._calls.get(state)
+            if call is None:
+                raise MCPError(
+                    INVALID_PARAMS, "requestState is of a call that has ended; call again without it"
+                )
+            call.resume(ctx)
+        else:
+            call = self._begin(ctx, work)
+        try:
+            return await call.next()
+        except anyio.get_cancelled_exc_class():
+            call.scope.cancel()
+            raise
+
+    def _begin(self, ctx: Context, work: Work) -> _ParkedCall:
+        if self._tasks is None:
+            raise RuntimeError("calls are served only while the parking is open")
+        token = self._mark + secrets.token_urlsafe(16)
+        caller = StatelessCaller(ctx)
+        call = self._calls[token] = _ParkedCall(caller, token)
+        before = CALLER.set(caller)
+        self._tasks.start_soon(call.run, work, self._calls.pop)
+        CALLER.reset(before)
+        return call
+
+
+def _subject(ctx: Context) -> tuple[str, object]:
+    params = ctx.params or {}
+    return ctx.method, params.get("name", params.get("uri"))

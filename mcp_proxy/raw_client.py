@@ -1,0 +1,82 @@
+"""A client whose server asks and tells in plain objects: the SDK's typed layer would drop what it does not know."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from mcp import Client, ClientSession
+from mcp.shared.dispatcher import DispatchContext
+from mcp.shared.transport_context import TransportContext
+from mcp_types import ClientCapabilities
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+Message = dict[str, Any]
+Answer = Callable[[str, Message], Awaitable[Message]]
+Hear = Callable[[str, Message], Awaitable[None]]
+
+_REQUESTS = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
+
+_NOTIFICATIONS = frozenset(
+    {
+        "notifications/message",
+        "notifications/elicitation/complete",
+        "notifications/resources/updated",
+        "notifications/tools/list_changed",
+        "notifications/prompts/list_changed",
+        "notifications/resources/list_changed",
+    }
+)
+
+_CAPABILITIES: Mapping[str, Any] = {
+    "elicitation": {"form": {}, "url": {}},
+    "sampling": {"context": {}, "tools": {}},
+    "roots": {"listChanged": True},
+}
+"""All there are: in the handshake era they are settled before it is known which client will call."""
+
+
+@dataclass
+class RawClient(Client):
+    """The SDK's `Client`, which hands on what its server asks and tells, as it comes."""
+
+    _: KW_ONLY
+    answer: Answer
+    """Answers a request, method and params, with a result; raises MCPError for an error."""
+    hear: Hear
+    """Takes a notification, method and params."""
+
+    async def _build_session(self, exit_stack: AsyncExitStack) -> ClientSession:
+        dispatcher = await self._connect(exit_stack, self.mode, self.raise_exceptions)
+        return _RawSession(
+            self.answer,
+            self.hear,
+            dispatcher=dispatcher,
+            client_info=self.client_info,
+            message_handler=self.message_handler,
+        )
+
+
+class _RawSession(ClientSession):
+    def __init__(self, answer: Answer, hear: Hear, **session: Any) -> None:
+        super().__init__(**session)
+        self._answer = answer
+        self._hear = hear
+
+    def _build_capabilities(self, version: str) -> ClientCapabilities:  # noqa: ARG002  the same in every version
+        return ClientCapabilities.model_validate(_CAPABILITIES)
+
+    async def _on_request(
+        self, dctx: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
+    ) -> Message:
+        if method in _REQUESTS and self.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            return await self._answer(method, dict(params or {}))
+        return await super()._on_request(dctx, method, params)
+
+    async def _on_notify(
+        self, dctx: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
+    ) -> None:
+        if method in _NOTIFICATIONS:
+            await self._hear(method, dict(params or {}))
+        else:
+            await super()._on_notify(dctx, method, params)

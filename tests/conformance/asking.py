@@ -1,0 +1,96 @@
+"""The conformance upstream's tools of the stateless era: they answer with what they have to be told first."""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+from mcp import MCPError
+from mcp.server import ServerRequestContext
+from mcp_types import INVALID_PARAMS
+
+INPUTS = json.loads((Path(__file__).parent / "fixed.json").read_text(encoding="utf-8"))["inputs"]
+KEY = secrets.token_bytes(32)
+
+Context = ServerRequestContext[Any, Any]
+Result = dict[str, Any]
+
+
+def asked_for(ctx: Context, *keys: str, state: str | None = None) -> Result:
+    """The answers to these inputs, by key, or the result that asks for them."""
+    given = (ctx.params or {}).get("inputResponses")
+    answers = cast("Result", given) if isinstance(given, dict) else {}
+    if all(isinstance(answers.get(key), dict) for key in keys):
+        return {key: answers[key] for key in keys}
+    asking: Result = {"resultType": "input_required", "inputRequests": {key: INPUTS[key] for key in keys}}
+    return {**asking, "requestState": sealed(state)} if state else asking
+
+
+def asking(*keys: str, state: str | None = None) -> Callable[[Context, Result], Awaitable[Result]]:
+    """A tool that asks once, and then says what it was told."""
+
+    async def call(ctx: Context, _: Result) -> Result:
+        asked = asked_for(ctx, *keys, state=state)
+        if "inputRequests" in asked:
+            return asked
+        if state:
+            unsealed(ctx)
+        return said(f"{'state-ok ' if state else ''}{json.dumps(asked)}")
+
+    return call
+
+
+async def multi_round(ctx: Context, _: Result) -> Result:
+    if not (ctx.params or {}).get("requestState"):
+        return asked_for(ctx, "step1", state="1")
+    if unsealed(ctx) == "1" and "inputRequests" not in asked_for(ctx, "step1"):
+        return {
+            "resultType": "input_required",
+            "inputRequests": {"step2": INPUTS["step2"]},
+            "requestState": sealed("2"),
+        }
+    asked = asked_for(ctx, "step2", state="2")
+    return asked if "inputRequests" in asked else said(json.dumps(asked))
+
+
+async def capabilities(ctx: Context, _: Result) -> Result:
+    """Asks only for what the client of this very request declares."""
+    declared = ctx.session.client_capabilities
+    ways = {"user_name": "elicitation", "greeting": "sampling", "client_roots": "roots"}
+    keys = [key for key, way in ways.items() if declared and getattr(declared, way) is not None]
+    asked = asked_for(ctx, *keys)
+    return asked if "inputRequests" in asked else said(json.dumps(asked))
+
+
+def sealed(state: str) -> str:
+    return f"{state}.{hmac.new(KEY, state.encode(), hashlib.sha256).hexdigest()}"
+
+
+def unsealed(ctx: Context) -> str:
+    given = str((ctx.params or {}).get("requestState"))
+    state = given.partition(".")[0]
+    if not hmac.compare_digest(given.encode(), sealed(state).encode()):
+        raise MCPError(INVALID_PARAMS, "requestState has been tampered with")
+    return state
+
+
+def said(text: str) -> Result:
+    return {"content": [{"type": "text", "text": text}]}
+
+
+TOOLS = {
+    "test_streaming_elicitation": asking("user_name"),
+    "test_input_required_result_elicitation": asking("user_name"),
+    "test_input_required_result_sampling": asking("capital_question"),
+    "test_input_required_result_list_roots": asking("client_roots"),
+    "test_input_required_result_request_state": asking("confirm", state="asked"),
+    "test_input_required_result_multiple_inputs": asking(
+        "user_name", "greeting", "client_roots", state="asked"
+    ),
+    "test_input_required_result_tampered_state": asking("confirm", state="asked"),
+    "test_input_required_result_multi_round": multi_round,
+    "test_input_required_result_capabilities": capabilities,
+}
