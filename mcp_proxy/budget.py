@@ -1,8 +1,9 @@
 """An escalator that keeps to a budget: the day's spending is read from the journal before each escalation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+
+import anyio
 
 from local_llm import Task
 from mcp_proxy.escalation import Budget, Escalated, EscalationError, Escalator
@@ -10,17 +11,25 @@ from mcp_proxy.journal import Journal
 from tool_registry import Candidate
 
 
-@dataclass(frozen=True, slots=True)
 class BudgetedEscalator:
-    """`escalator` for as long as the day's budget (UTC) lasts."""
+    """`escalator` for as long as the day's budget (UTC) lasts.
 
-    escalator: Escalator
-    budget: Budget
-    journal: Journal | None
+    What was spent before comes from the journal, once a day; from then on it is counted here, so that tasks
+    at once cannot all take the last place. Other processes' spending shows the next day, or after a restart.
+    """
+
+    def __init__(self, escalator: Escalator, budget: Budget, journal: Journal | None) -> None:
+        self._escalator = escalator
+        self._budget = budget
+        self._journal = journal
+        self._today: date | None = None
+        self._calls = 0
+        self._dollars = 0.0
+        self._starting_day = anyio.Lock()
 
     @property
     def name(self) -> str:
-        return self.escalator.name
+        return self._escalator.name
 
     async def resolve(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Escalated:
         """See `Escalator.resolve`.
@@ -28,15 +37,26 @@ class BudgetedEscalator:
         Raises:
             EscalationError: the budget is used up or cannot be checked, or there was no usable answer.
         """
-        if why := await self._forbidden():
+        if self._budget == Budget():
+            return await self._escalator.resolve(task, candidates, reason)
+        async with self._starting_day:
+            await self._start_day()
+        if why := self._budget.exhausted(self._calls, self._dollars):
             raise EscalationError("budget", why)
-        return await self.escalator.resolve(task, candidates, reason)
+        self._calls += 1
+        escalated = await self._escalator.resolve(task, candidates, reason)
+        self._dollars += escalated.usage.cost or 0.0
+        return escalated
 
-    async def _forbidden(self) -> str | None:
-        if self.budget == Budget():
-            return None
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        spent = await self.journal.spent(self.name, since=today) if self.journal else None
+    async def _start_day(self) -> None:
+        now = datetime.now(UTC)
+        if self._today == now.date():
+            return
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        spent = await self._journal.spent(self.name, since=midnight) if self._journal else None
         if spent is None:
-            return "a budget is set, but the journal that counts what was spent is off or cannot be read"
-        return self.budget.exhausted(spent.tasks, spent.cost)
+            raise EscalationError(
+                "budget",
+                "a budget is set, but the journal that counts what was spent is off or cannot be read",
+            )
+        self._today, self._calls, self._dollars = now.date(), spent.tasks, spent.cost

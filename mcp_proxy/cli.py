@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import anyio
 import click
 from mcp import MCPError
+from rich.markup import escape
 
 from local_llm import Task
 from mcp_proxy import __version__, cli_setup, logs
@@ -289,9 +290,10 @@ async def _started(settings: Settings) -> AsyncGenerator[Switchboard]:
         with stderr.status(f"starting {len(board.upstreams)} upstreams…"):
             await board.wait_started()
         for upstream in board.upstreams.values():
-            if upstream.status.state is not State.READY:
+            status = upstream.status
+            if status.state is not State.READY:
                 stderr.print(
-                    f"[red]{upstream.status.upstream} is {upstream.status.state.value}[/]: {upstream.status.reason}"
+                    f"[red]{escape(status.upstream)} is {status.state.value}[/]: {escape(status.reason)}"
                 )
         yield board
 

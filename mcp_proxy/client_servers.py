@@ -86,9 +86,11 @@ def translate(name: str, server: Any, folder: Path, target: Path, references: Se
         references: what stands for secrets so far; added to.
     """
     entry = _object(server)
-    if not any(isinstance(entry.get(way), str) and entry[way] for way in ("command", "url")):
+    ways = {way: entry[way] for way in ("command", "url") if isinstance(entry.get(way), str) and entry[way]}
+    if not ways:
         return Translated({}, ("left out, it has neither a command nor a url",))
-    return _Translation(name, folder, target, references).upstream(entry)
+    rest = {key: value for key, value in entry.items() if key not in ("command", "url")}
+    return _Translation(name, folder, target, references).upstream({**rest, **ways})
 
 
 class _Translation:
@@ -102,7 +104,7 @@ class _Translation:
         self._not_understood: list[str] = []
 
     def upstream(self, entry: Mapping[str, Any]) -> Translated:
-        table = self._process(entry) if entry.get("command") else self._address(entry)
+        table = self._process(entry) if "command" in entry else self._address(entry)
         left_out = sorted(entry.keys() - _KNOWN)
         remarks = [f"left out: {', '.join(left_out)}"] if left_out else []
         if problem := _problem(table):
@@ -238,7 +240,7 @@ def _problem(table: Mapping[str, Any]) -> str:
 def _is_sse(entry: Mapping[str, Any]) -> bool:
     """Whether a server speaks HTTP+SSE; clients that guess the transport go by the address."""
     kind, url = entry.get("type", entry.get("transport")), entry.get("url")
-    if kind is None and isinstance(url, str) and not entry.get("command"):
+    if kind is None and isinstance(url, str) and "command" not in entry:
         return url.partition("?")[0].rstrip("/").endswith("/sse")
     return kind == "sse"
 

@@ -11,6 +11,7 @@ from mcp_proxy.config_file import ConfigError, KeyPath, find, read
 from mcp_proxy.config_variables import expand, variables
 from mcp_proxy.escalation import Budget, Prices
 from mcp_proxy.settings import (
+    CatalogSettings,
     EscalationSettings,
     HttpUpstream,
     JournalSettings,
@@ -24,6 +25,7 @@ from mcp_proxy.settings import (
 
 __all__ = [
     "Budget",
+    "CatalogSettings",
     "ConfigError",
     "EscalationSettings",
     "HttpUpstream",
@@ -72,6 +74,7 @@ _TABLES: Mapping[KeyPath, type[BaseModel]] = {
     ("escalation", "budget"): Budget,
     ("escalation", "prices"): Prices,
     ("journal",): JournalSettings,
+    ("catalog",): CatalogSettings,
 }
 """The model of each table. An upstream's is found by its tag, in the place of its name."""
 

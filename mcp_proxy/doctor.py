@@ -64,8 +64,10 @@ class Program:
     settings: StdioUpstream
     path: str | None
     """The file that is run; None when there is none."""
+    on_node: bool = False
+    """Whether it runs on Node.js."""
     node: str | None = None
-    """Version of the Node.js it runs on; None when it runs on none, or none was found."""
+    """Version of the Node.js on the PATH it will have; None when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,13 @@ def program_findings(program: Program) -> Iterator[Finding]:
         return
     where = f" at {program.path}" if program.path != command else ""
     yield Finding(Level.OK, program.upstream, f"found {command!r}{where}")
-    if needs_node(program.settings):
+    if program.on_node:
         yield _node_finding(program)
 
 
-def needs_node(settings: StdioUpstream) -> bool:
-    """Whether the command is Node.js, or one of its own."""
-    return PurePath(settings.command).stem.lower() in _NODE_PROGRAMS
+def is_nodes_own(command: str) -> bool:
+    """Whether a command is Node.js, or comes with it."""
+    return PurePath(command).stem.lower() in _NODE_PROGRAMS
 
 
 def _node_finding(program: Program) -> Finding:

@@ -21,10 +21,10 @@ from mcp_proxy.doctor import (
     catalog_findings,
     client_limit_findings,
     escalation_finding,
+    is_nodes_own,
     journal_finding,
     left_out_findings,
     name_findings,
-    needs_node,
     program_findings,
     state_finding,
     token_findings,
@@ -48,7 +48,9 @@ async def examine(path: Path | None) -> list[Finding]:
     try:
         settings = load(path)
     except ConfigError as error:
-        return [Finding(Level.ERROR, "configuration", f"{error.message} ({_where(error)})", error.remedy)]
+        return [
+            Finding(Level.ERROR, "configuration", str(error).removesuffix(f"; {error.remedy}"), error.remedy)
+        ]
     names = ", ".join(settings.enabled_upstreams) or "none"
     findings = [Finding(Level.OK, "configuration", f"loads; upstreams: {names}")]
     for program in [await _looked_up(name, stdio) for name, stdio in _processes(settings)]:
@@ -76,10 +78,6 @@ def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[
     yield from tool_count_findings(len(catalog.tools) + len(own))
 
 
-def _where(error: ConfigError) -> str:
-    return ": ".join(part for part in (str(error.file or ""), error.key) if part) or "nowhere"
-
-
 def _processes(settings: Settings) -> Iterator[tuple[str, StdioUpstream]]:
     for name, upstream in settings.enabled_upstreams.items():
         if isinstance(upstream, StdioUpstream):
@@ -90,11 +88,20 @@ async def _looked_up(name: str, settings: StdioUpstream) -> Program:
     """The program behind an upstream's command, on the PATH the upstream will have."""
     path = settings.env["PATH"].get_secret_value() if "PATH" in settings.env else os.environ.get("PATH")
     found = shutil.which(settings.command, path=path)
-    node = None
-    if found and needs_node(settings):
-        own = found if Path(found).stem.lower() == "node" else shutil.which("node", path=path)
-        node = await _version(own) if own else None
-    return Program(name, settings, found, node)
+    if found is None or not (is_nodes_own(settings.command) or _is_node_script(found)):
+        return Program(name, settings, found)
+    node = found if Path(found).stem.lower() == "node" else shutil.which("node", path=path)
+    return Program(name, settings, found, on_node=True, node=await _version(node) if node else None)
+
+
+def _is_node_script(path: str) -> bool:
+    """Whether a program begins with `#!/usr/bin/env node` or the like, as those that npm installs do."""
+    try:
+        with Path(path).open("rb") as file:
+            first = file.readline(200)
+    except OSError:
+        return False
+    return first.startswith(b"#!") and b"node" in first
 
 
 async def _version(program: str) -> str | None:

@@ -84,7 +84,7 @@ def decide(
             f"the arguments planned for {tool.qualified} are invalid: {'; '.join(map(str, wrong))}"
         )
     if plan.confidence < threshold:
-        return Escalate(f"confidence {plan.confidence:.2f} in {tool.qualified} is below {threshold:.2f}")
+        return Escalate(f"confidence {_floor(plan.confidence)} in {tool.qualified} is below {threshold:.2f}")
     if absent:
         questions = tuple(Question(name, dict(tool.parameters.get(name, {}))) for name in absent)
         return Ask(
@@ -112,3 +112,8 @@ def is_destructive(tool: ToolEntry) -> bool:
     if isinstance(hint, bool):
         return hint
     return any(word.lower() in _DESTRUCTIVE_WORDS for word in _WORD.findall(tool.name))
+
+
+def _floor(confidence: float) -> str:
+    """Two digits, rounded down: what is below a threshold must not look like it."""
+    return f"{int(confidence * 100) / 100:.2f}"

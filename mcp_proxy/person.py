@@ -24,6 +24,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_proxy.gate import Ask, Question
 from mcp_proxy.pipeline import Answers, CannotAsk, Declined
+from tool_registry.repair import read_text
 
 _PATIENCE = 600.0
 """Seconds a stateful client's user has to answer."""
@@ -145,14 +146,7 @@ def _understood(ask: Ask, result: ElicitResult) -> Answers | Declined:
 
 def _value(question: Question, content: Mapping[str, Any]) -> Any:
     value = content[question.parameter]
-    if question.schema.get("type") in _PRIMITIVE or not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return (
-            [part.strip() for part in value.split(",")] if question.schema.get("type") == "array" else value
-        )
+    return read_text(question.schema, value) if isinstance(value, str) else value
 
 
 def _how_to_go_on(ask: Ask) -> str:

@@ -13,6 +13,7 @@ from local_llm import Call, NoPlan, Plan, Planner, Task
 from mcp_proxy.escalation import EscalationError, Escalator, Usage
 from mcp_proxy.gate import Ask, Decision, Escalate, Execute, Refuse, decide
 from tool_registry import Candidate, ToolIndex, UnusableSchemaError
+from tool_registry.repair import read_text
 
 
 class Ending(StrEnum):
@@ -112,12 +113,14 @@ class Ports:
 
 
 @dataclass(slots=True)
-class _Trace:
-    """What is noted along the way."""
+class Trace:
+    """What is noted along the way; still there when an exception ends the task."""
 
     route: list[str] = field(default_factory=list[str])
     milliseconds: dict[str, float] = field(default_factory=dict[str, float])
     usage: Usage | None = None
+    plan: Plan | NoPlan | None = None
+    """The latest plan."""
     _last: float = field(default_factory=time.perf_counter)
 
     def lap(self, stage: str) -> None:
@@ -127,23 +130,31 @@ class _Trace:
         self._last = now
 
 
-async def carry_out(task: Task, ports: Ports, *, dry_run: bool = False) -> Outcome:
+async def carry_out(
+    task: Task, ports: Ports, *, dry_run: bool = False, trace: Trace | None = None
+) -> Outcome:
     """Carry out `task`, or say why not. A dry run stops before anyone is asked, paid or called.
+
+    Args:
+        task: what is wanted.
+        ports: what may be touched on the way.
+        dry_run: only plan.
+        trace: filled along the way, for a caller who wants to know how far it came.
 
     Raises:
         UpstreamUnavailableError: the call was made, or about to be, and its upstream is gone.
         MCPError: the upstream answered the call with a protocol error.
     """
-    trace = _Trace()
+    trace = trace or Trace()
     candidates = ports.index.search(task.text, ports.candidates)
     trace.lap("retrieve")
 
-    plan = await ports.planner.plan(task, candidates)
+    plan = _with_answers_read(task, await ports.planner.plan(task, candidates))
     decision: Settled = _judge(plan, ports, trace)
     trace.lap("plan")
 
     if isinstance(decision, Escalate) and ports.escalator and not dry_run:
-        plan = await _escalate(task, candidates, decision, ports.escalator, trace)
+        plan = _with_answers_read(task, await _escalate(task, candidates, decision, ports.escalator, trace))
         decision = _judge(plan, ports, trace)
         trace.lap("escalate")
 
@@ -158,7 +169,8 @@ async def carry_out(task: Task, ports: Ports, *, dry_run: bool = False) -> Outco
 
     return Outcome(
         ending=Ending.PLANNED if dry_run else _ENDINGS[type(decision)],
-        reason=_reason(plan, decision) + _hint(decision, ports),
+        reason=_reason(plan, decision)
+        + ("" if ports.escalator or "ask" in trace.milliseconds else _hint(decision)),
         route=tuple(trace.route),
         plan=plan,
         candidates=candidates,
@@ -169,19 +181,34 @@ async def carry_out(task: Task, ports: Ports, *, dry_run: bool = False) -> Outco
     )
 
 
-def _judge(plan: Plan | NoPlan, ports: Ports, trace: _Trace, *, approved: bool = False) -> Decision:
+def _with_answers_read(task: Task, plan: Plan | NoPlan) -> Plan | NoPlan:
+    """The plan with the user's answers as the tool's schema wants them: whoever answers in words writes "5" for 5."""
+    if isinstance(plan, NoPlan) or not task.answers:
+        return plan
+    parameters = plan.call.tool.parameters
+    arguments = {
+        name: read_text(parameters.get(name, {}), value)
+        if name in task.answers and isinstance(value, str)
+        else value
+        for name, value in plan.call.arguments.items()
+    }
+    return replace(plan, call=replace(plan.call, arguments=arguments))
+
+
+def _judge(plan: Plan | NoPlan, ports: Ports, trace: Trace, *, approved: bool = False) -> Decision:
     """Check the planned arguments against the tool's schema and let the gate decide."""
     try:
         problems = plan.call.tool.check(plan.call.arguments) if isinstance(plan, Plan) else ()
         decision = decide(plan, problems, approved=approved, threshold=ports.threshold)
     except UnusableSchemaError as error:
         decision = Escalate(f"the upstream's inputSchema cannot be used: {error}")
+    trace.plan = plan
     trace.route.append(f"{plan.planner}: {type(decision).__name__.lower()}: {_reason(plan, decision)}")
     return decision
 
 
 async def _escalate(
-    task: Task, candidates: Sequence[Candidate], decision: Escalate, escalator: Escalator, trace: _Trace
+    task: Task, candidates: Sequence[Candidate], decision: Escalate, escalator: Escalator, trace: Trace
 ) -> Plan | NoPlan:
     """The plan of whoever is above the local planners; its failure is one more reason not to act."""
     try:
@@ -192,9 +219,7 @@ async def _escalate(
     return escalated.outcome
 
 
-async def _settle(
-    plan: Plan | NoPlan, ask: Ask, ports: Ports, trace: _Trace
-) -> tuple[Plan | NoPlan, Settled]:
+async def _settle(plan: Plan | NoPlan, ask: Ask, ports: Ports, trace: Trace) -> tuple[Plan | NoPlan, Settled]:
     """Ask the user: first for what is missing, then, if the call wants it, for approval."""
     decision: Settled = ask
     for _ in ("missing", "approval"):
@@ -225,5 +250,5 @@ def _reason(plan: Plan | NoPlan, decision: Settled) -> str:
             return "the user was asked and declined"
 
 
-def _hint(decision: Settled, ports: Ports) -> str:
-    return _NO_ESCALATION if isinstance(decision, Escalate) and ports.escalator is None else ""
+def _hint(decision: Settled) -> str:
+    return _NO_ESCALATION if isinstance(decision, Escalate) else ""

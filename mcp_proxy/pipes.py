@@ -129,12 +129,12 @@ class Pipe:
 
     def _handle(self, line: bytes) -> None:
         try:
-            message: object = orjson.loads(line)
+            message: Any = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             self._hand_over(error)
             return
         if not isinstance(message, dict) or not self._take(cast("Message", message)):
-            self._hand_over(_for_sdk(message))
+            self._hand_over(_for_sdk(cast("object", message)))
 
     def pass_on(self, message: Message) -> None:
         """Give the SDK a message that `take` had kept back."""

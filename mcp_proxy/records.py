@@ -3,16 +3,18 @@
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import anyio
 from mcp import MCPError
 
-from local_llm import Plan
+from local_llm import NoPlan, Plan
 from mcp_proxy import journal
+from mcp_proxy.escalation import Usage
 from mcp_proxy.journal import CallRecord, Decision, TaskRecord
-from mcp_proxy.pipeline import Ending, Outcome
+from mcp_proxy.person import InputNeeded
+from mcp_proxy.pipeline import Ending, Outcome, Trace
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import ToolEntry
 
@@ -28,7 +30,6 @@ _DECISIONS: Mapping[Ending, Decision] = {
 
 def task_record(task_id: str, client: str, text: str, outcome: Outcome) -> TaskRecord:
     """A finished task for the journal."""
-    plan, call, usage = outcome.plan, outcome.call, outcome.usage
     result: journal.Outcome | None = None
     if outcome.result is not None:
         result = _told(outcome.result)
@@ -40,18 +41,43 @@ def task_record(task_id: str, client: str, text: str, outcome: Outcome) -> TaskR
         text=text,
         decision=_DECISIONS[outcome.ending],
         reason=outcome.reason,
-        planner=plan.planner,
-        confidence=plan.confidence if isinstance(plan, Plan) else None,
-        tool=call.tool.qualified if call else None,
-        arguments=call.arguments if call else None,
         outcome=result,
         duration_ms=sum(outcome.milliseconds.values()),
-        input_tokens=usage.input_tokens if usage else 0,
-        output_tokens=usage.output_tokens if usage else 0,
-        cache_write_tokens=usage.cache_write_tokens if usage else 0,
-        cache_read_tokens=usage.cache_read_tokens if usage else 0,
-        cost=usage.cost if usage else None,
+        **_planned(outcome.plan),
+        **_spent(outcome.usage),
     )
+
+
+def unfinished_record(task_id: str, client: str, text: str, trace: Trace, error: BaseException) -> TaskRecord:
+    """A task that an exception ended: its upstream failed, it was cancelled, or it waits for a stateless client."""
+    waits = isinstance(error, InputNeeded)
+    cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+    return TaskRecord(
+        id=task_id,
+        client=client,
+        text=text,
+        decision="ask" if waits else "execute",
+        reason=trace.route[-1] if trace.route else "",
+        outcome=None if waits else "cancelled" if cancelled else "failed",
+        error=None if waits or cancelled else str(error),
+        duration_ms=sum(trace.milliseconds.values()),
+        **_planned(trace.plan),
+        **_spent(trace.usage),
+    )
+
+
+def _planned(plan: Plan | NoPlan | None) -> dict[str, Any]:
+    call = plan.call if isinstance(plan, Plan) else None
+    return {
+        "planner": plan.planner if plan else None,
+        "confidence": plan.confidence if isinstance(plan, Plan) else None,
+        "tool": call.tool.qualified if call else None,
+        "arguments": call.arguments if call else None,
+    }
+
+
+def _spent(usage: Usage | None) -> dict[str, Any]:
+    return asdict(usage) if usage else {}
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What the command line shows: results on stdout, everything about them on stderr."""
+"""What the command line shows: results on stdout; tables, traces and progress, which are for people, on stderr."""
 
 import json
 import sys
@@ -31,7 +31,7 @@ def print_json(value: Any) -> None:
 
 
 def print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows for people as a table on stderr, or, when stdout goes into a pipe or file, as its lines, tab-separated."""
+    """Rows for people as a table, or, when stdout goes into a pipe or a file, as its lines, tab-separated."""
     if not sys.stdout.isatty():
         for row in rows:
             print("\t".join(" ".join(str(cell).split()) for cell in row))  # noqa: T201

@@ -79,8 +79,9 @@ def outcome_result(outcome: Outcome) -> dict[str, Any]:
     """An outcome as a CallToolResult object."""
     result = outcome.result or {}
     content = [*result.get("content", []), text_block(summary(outcome))]
+    meta = {"_meta": result["_meta"]} if "_meta" in result else {}
     failed = result.get("isError", False) if result else outcome.ending is not Ending.PLANNED
-    return {"content": content, "structuredContent": describe(outcome), "isError": failed}
+    return {"content": content, "structuredContent": describe(outcome), "isError": failed, **meta}
 
 
 def summary(outcome: Outcome) -> str:

@@ -131,13 +131,14 @@ class Front:
         self._handle("resources/list", PaginatedRequestParams, offerings.list_resources)
         self._handle("resources/templates/list", PaginatedRequestParams, offerings.list_templates)
         self._handle("resources/read", ReadResourceRequestParams, offerings.read_resource)
-        self._handle("resources/subscribe", SubscribeRequestParams, self._subscribe)
-        self._handle("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
         self._handle("completion/complete", CompleteRequestParams, offerings.complete)
-        self._handle("logging/setLevel", SetLevelRequestParams, self._set_level)
-        self.server.add_notification_handler(
-            "notifications/roots/list_changed", NotificationParams, self._roots_changed
-        )
+        # Of the handshake era alone, and answered here.
+        answer = self.server.add_request_handler
+        answer("resources/subscribe", SubscribeRequestParams, self._subscribe)
+        answer("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
+        answer("logging/setLevel", SetLevelRequestParams, self._set_level)
+        hear = self.server.add_notification_handler
+        hear("notifications/roots/list_changed", NotificationParams, self._roots_changed)
 
     def _handle(
         self, method: str, params_type: type[P], handler: Callable[[Context, P], Awaitable[Result]]

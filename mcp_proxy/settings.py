@@ -206,11 +206,8 @@ class EscalationSettings(ClaudeSettings):
     base_url: Annotated[str, AfterValidator(_http_url)] | None = None
 
 
-class JournalSettings(_Table):
-    """Where plans and calls are recorded."""
-
+class _KeptOnDisk(_Table):
     enabled: bool = True
-    path: FilePath = Field(default_factory=lambda: user_folder("state") / "journal.sqlite")
 
     @model_validator(mode="before")
     @classmethod
@@ -219,6 +216,18 @@ class JournalSettings(_Table):
         if values.get("path") != "":
             return cast("object", table)
         return {key: value for key, value in values.items() if key != "path"} | {"enabled": False}
+
+
+class JournalSettings(_KeptOnDisk):
+    """Where plans and calls are recorded."""
+
+    path: FilePath = Field(default_factory=lambda: user_folder("state") / "journal.sqlite")
+
+
+class CatalogSettings(_KeptOnDisk):
+    """Where the last known offers of the upstreams are kept, so that the first list need not wait for them."""
+
+    path: FilePath = Field(default_factory=lambda: user_folder("state") / "catalogs")
 
 
 class Settings(_Table):
@@ -236,6 +245,7 @@ class Settings(_Table):
     escalation: EscalationSettings | None = None
     """None is off: nothing leaves the machine."""
     journal: JournalSettings = Field(default_factory=JournalSettings)
+    catalog: CatalogSettings = Field(default_factory=CatalogSettings)
 
     @property
     def enabled_upstreams(self) -> Mapping[str, StdioUpstream | HttpUpstream]:

@@ -15,11 +15,12 @@ from mcp.shared.dispatcher import ProgressFnT
 from local_llm import Call, Planner, Task
 from local_llm.pocket import PocketPlanner
 from mcp_proxy.budget import BudgetedEscalator
+from mcp_proxy.catalog_cache import CatalogCache
 from mcp_proxy.config import Settings
 from mcp_proxy.escalation import ClaudeEscalator, Escalator
 from mcp_proxy.journal import Journal, new_id
-from mcp_proxy.pipeline import Outcome, Person, Ports, carry_out
-from mcp_proxy.records import CallWatch, task_record
+from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
+from mcp_proxy.records import CallWatch, task_record, unfinished_record
 from mcp_proxy.upstreams import Upstream
 from mcp_proxy.watchdog import Watchdog
 from tool_registry import ArgumentProblem, Catalog, Offer, ToolEntry, ToolIndex
@@ -67,8 +68,11 @@ class Switchboard:
         self.planner = planner
         self.escalator = escalator
         enabled = settings.enabled_upstreams
-        # An empty offer each, so that the catalog's order is the configured one whoever connects first.
-        offers = (Offer(name, upstream.prefix) for name, upstream in enabled.items())
+        self._cache = CatalogCache(settings.catalog.path if settings.catalog.enabled else None)
+        known = {name: self._cache.load(name, upstream) for name, upstream in enabled.items()}
+        self._unknown = [name for name, offer in known.items() if offer is None]
+        # An offer each, if an empty one, so that the catalog's order is the configured one whoever connects first.
+        offers = (offer or Offer(name, enabled[name].prefix) for name, offer in known.items())
         self.snapshot = Snapshot.of(Catalog(tuple(offers)))
         self.upstreams: Mapping[str, Upstream] = {
             name: Upstream(name, upstream, self._take_offer, watchdog) for name, upstream in enabled.items()
@@ -82,9 +86,10 @@ class Switchboard:
             await upstream.wait_started()
 
     async def wait_startup(self) -> None:
-        """`wait_started`, but never past `startup_wait` seconds after this switchboard was made."""
+        """`wait_started` for the upstreams of which nothing is known yet, at most for `startup_wait` seconds in all."""
         with anyio.CancelScope(deadline=self._made_at + self.settings.server.startup_wait):
-            await self.wait_started()
+            for name in self._unknown:
+                await self.upstreams[name].wait_started()
 
     def on_change(self, listener: OnChange) -> None:
         """Have `listener` called after every change of the catalog."""
@@ -116,7 +121,14 @@ class Switchboard:
             planner.threshold,
             planner.candidates,
         )
-        outcome = await carry_out(task, ports, dry_run=dry_run)
+        trace = Trace()
+        try:
+            outcome = await carry_out(task, ports, dry_run=dry_run, trace=trace)
+        except BaseException as error:
+            # However it ended, an escalation may have been paid for by then.
+            if self.journal:
+                await self.journal.record_task(unfinished_record(task_id, client, task.text, trace, error))
+            raise
         if self.journal:
             await self.journal.record_task(task_record(task_id, client, task.text, outcome))
         return outcome
@@ -174,6 +186,7 @@ class Switchboard:
             log.warning(
                 "catalog.problem", upstream=problem.upstream, name=problem.name, problem=problem.message
             )
+        await self._cache.save(offer, self.settings.upstreams[offer.upstream])
         for listener in self._listeners:
             await listener()
 

@@ -14,6 +14,7 @@ from mcp_proxy.gate import Ask, Question
 from mcp_proxy.pipeline import Answers, CannotAsk, Declined
 from mcp_proxy.render import stderr
 from tool_registry import ToolEntry
+from tool_registry.repair import read_text
 
 
 class TerminalPerson:
@@ -44,7 +45,7 @@ class TerminalPerson:
 def _prompt(question: Question, tool: ToolEntry) -> Any:
     about = question.schema.get("description")
     label = f"{question.parameter} ({about})" if about else question.parameter
-    return _read_value(tool, question.parameter, click.prompt(label, err=True))
+    return read_text(tool.parameters.get(question.parameter, {}), click.prompt(label, err=True))
 
 
 def read_pairs(tool: ToolEntry, pairs: Iterable[str]) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def read_pairs(tool: ToolEntry, pairs: Iterable[str]) -> dict[str, Any]:
     Raises:
         click.UsageError: one is not KEY=VALUE.
     """
-    return {key: _read_value(tool, key, value) for key, value in split_pairs(pairs).items()}
+    return {key: read_text(tool.parameters.get(key, {}), value) for key, value in split_pairs(pairs).items()}
 
 
 def split_pairs(pairs: Iterable[str]) -> dict[str, str]:
@@ -69,16 +70,6 @@ def split_pairs(pairs: Iterable[str]) -> dict[str, str]:
             raise click.UsageError(f"{pair!r} is not KEY=VALUE")
         split[key] = value
     return split
-
-
-def _read_value(tool: ToolEntry, parameter: str, text: str) -> Any:
-    """Text as the parameter wants it: as it is for a string, else as JSON where it is JSON."""
-    if tool.parameters.get(parameter, {}).get("type") == "string":
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def json_object(text: str) -> Mapping[str, Any]:

@@ -202,7 +202,9 @@ class Upstream:
 
     async def _connected_client(self) -> Client:
         if self.status.state is State.CONNECTING:
-            with anyio.move_on_after(_RECONNECT_GRACE):
+            # The first time, the client may know the tools from an earlier run, and has every reason to wait.
+            first = not self._started.is_set()
+            with anyio.move_on_after(self._settings.start_timeout if first else _RECONNECT_GRACE):
                 await self._settled.wait()
         if self._client is None:
             reason = self.status.reason or "it is still starting"
@@ -248,6 +250,7 @@ class Upstream:
             ) as client,
             self.relay.connected(client),
         ):
+            await client.discover()
             await self._publish(client)
             scope.deadline = float("inf")
             while not ended.is_set():
@@ -282,9 +285,10 @@ class Upstream:
             program = Program(settings.command, settings.args, env, settings.cwd)
             yield process_streams(program, self._raw.pipe, errlog, self._watchdog)
 
-    async def _publish(self, client: Client) -> None:
+    async def _publish(self, client: RawClient) -> None:
         """List what the upstream offers and hand it on."""
         offer = await list_offer(client, self._name, self._settings.prefix)
+        client.know_tools(offer.tools)
         self._client = client
         about = client.server_info
         self._become(

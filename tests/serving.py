@@ -5,9 +5,11 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import anyio
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, TextContent
 
@@ -36,8 +38,9 @@ def npm(launch: Launch) -> dict[str, Any]:
 
 
 def configured(folder: Path, upstreams: Mapping[str, Mapping[str, Any]], **tables: Mapping[str, Any]) -> Path:
-    """A configuration file in `folder`, with its journal beside it."""
-    whole = {"journal": {"path": str(folder / "journal.sqlite")}, **tables}
+    """A configuration file in `folder`, with its journal and what it knows of upstreams beside it."""
+    own = {"journal": {"path": str(folder / "journal.sqlite")}, "catalog": {"path": str(folder / "catalogs")}}
+    whole = {**own, **tables}
     whole |= {f"upstreams.{json.dumps(name)}": upstream for name, upstream in upstreams.items()}
     path = folder / "switchboard.toml"
     path.write_text("\n".join(f"[{name}]\n{_toml(table)}" for name, table in whole.items()), encoding="utf-8")
@@ -50,7 +53,8 @@ def _toml(table: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{json.dumps(key)} = {_value(inner)}' for key, inner in value.items())} }}"
+        pairs = cast("dict[str, Any]", value).items()
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_value(inner)}' for key, inner in pairs)} }}"
     return json.dumps(value)
 
 
@@ -66,6 +70,20 @@ async def serving(config: Path, **client: Any) -> AsyncGenerator[Client]:
     """A client of `switchboard serve` over stdio; keyword arguments go to the SDK's `Client`."""
     async with Client(command(config, "serve"), **client) as connected:
         yield connected
+
+
+@dataclass
+class Progress:
+    """A progress callback that remembers: what was reported, and that anything was."""
+
+    steps: list[tuple[float, float | None, str | None]] = field(
+        default_factory=list[tuple[float, float | None, str | None]]
+    )
+    begun: anyio.Event = field(default_factory=anyio.Event)
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        self.steps.append((progress, total, message))
+        self.begun.set()
 
 
 def text_of(result: CallToolResult) -> str:

@@ -6,11 +6,14 @@ The index is built from one catalog and never changes; a new catalog gets a new 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, cast
+
+import Stemmer
 
 from tool_registry.catalog import ToolEntry
 
+_STEMMER = cast("Any", Stemmer).Stemmer("english")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 _STOP_WORDS = frozenset(
     "a an and any are as at be by can do for from have i in is it its me my of on or please so some that the "
@@ -36,20 +39,9 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(_stem(word) for word in found if word not in _STOP_WORDS)
 
 
-# The libraries are loaded on first use, which most calls of a proxy never come to; neither is typed well
-# enough for strict checking.
-
-
-@cache
-def _stemmer() -> Any:
-    import snowballstemmer  # noqa: PLC0415
-
-    return cast("Any", snowballstemmer).stemmer("english")
-
-
 @lru_cache(maxsize=65536)
 def _stem(word: str) -> str:
-    return str(_stemmer().stemWord(word))
+    return str(_STEMMER.stemWord(word))
 
 
 class ToolIndex:
@@ -60,6 +52,8 @@ class ToolIndex:
 
     @cached_property
     def _bm25(self) -> Any:
+        # Loaded with numpy on first use, which most calls of a proxy never come to; not typed well enough
+        # for strict checking.
         import bm25s  # noqa: PLC0415
 
         index = cast("Any", bm25s.BM25())

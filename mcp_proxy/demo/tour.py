@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from local_llm import Task
-from mcp_proxy.config import JournalSettings, ServerSettings, Settings
+from mcp_proxy.config import CatalogSettings, JournalSettings, ServerSettings, Settings
 from mcp_proxy.pipeline import Outcome
 from mcp_proxy.render import print_outcome, stderr
 from mcp_proxy.switchboard import running
@@ -79,13 +80,9 @@ async def _walk(settings: Settings, steps: tuple[Step, ...], *, show: bool) -> l
         with stderr.status(f"starting {', '.join(board.upstreams)}…"):
             await board.wait_started()
         if show:
-            for upstream in board.upstreams.values():
-                about = (
-                    f"{upstream.status.tools} tools"
-                    if upstream.status.state is State.READY
-                    else upstream.status.reason
-                )
-                stderr.print(f"[bold]{upstream.status.upstream}[/] {upstream.status.state.value}, {about}")
+            for status in (upstream.status for upstream in board.upstreams.values()):
+                about = f"{status.tools} tools" if status.state is State.READY else escape(status.reason)
+                stderr.print(f"[bold]{status.upstream}[/] {status.state.value}, {about}")
             stderr.print(f"{len(board.snapshot.catalog.tools)} tools behind one entry\n")
         person = TerminalPerson(approve=False, silent=not show)
         for number, step in enumerate(steps, 1):
@@ -101,7 +98,12 @@ async def _walk(settings: Settings, steps: tuple[Step, ...], *, show: bool) -> l
 
 def _settings(servers: Mapping[str, Mapping[str, Any]]) -> Settings:
     return Settings.model_validate(
-        {"upstreams": servers, "server": ServerSettings(), "journal": JournalSettings(enabled=False)}
+        {
+            "upstreams": servers,
+            "server": ServerSettings(),
+            "journal": JournalSettings(enabled=False),
+            "catalog": CatalogSettings(enabled=False),
+        }
     )
 
 

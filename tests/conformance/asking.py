@@ -1,4 +1,4 @@
-"""The conformance upstream's tools of the stateless era: they answer with what they have to be told first."""
+"""How the conformance upstream asks its client: in either era, and with the tools that only the stateless one has."""
 
 import hashlib
 import hmac
@@ -10,13 +10,53 @@ from typing import Any, cast
 
 from mcp import MCPError
 from mcp.server import ServerRequestContext
-from mcp_types import INVALID_PARAMS
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types import (
+    INVALID_PARAMS,
+    CreateMessageRequest,
+    CreateMessageResult,
+    ElicitRequest,
+    ElicitResult,
+    ServerRequest,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel
 
 INPUTS = json.loads((Path(__file__).parent / "fixed.json").read_text(encoding="utf-8"))["inputs"]
 KEY = secrets.token_bytes(32)
 
+TYPES: dict[str, tuple[type[ServerRequest], type[BaseModel]]] = {
+    "sampling/createMessage": (CreateMessageRequest, CreateMessageResult),
+    "elicitation/create": (ElicitRequest, ElicitResult),
+}
+
 Context = ServerRequestContext[Any, Any]
 Result = dict[str, Any]
+
+
+class InputNeeded(Exception):  # noqa: N818  not an error: a stateless client has to be asked first
+    def __init__(self, result: Result) -> None:
+        super().__init__("input needed")
+        self.result = result
+
+
+async def answer_to(ctx: Context, method: str, params: Result) -> Result:
+    """What the client answers, asked while the call waits, or by having it call again.
+
+    Raises:
+        InputNeeded: the client of this stateless request has not been asked yet.
+    """
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        given = (ctx.params or {}).get("inputResponses")
+        if not isinstance(given, dict):
+            asking = {"answer": {"method": method, "params": params}}
+            raise InputNeeded({"resultType": "input_required", "inputRequests": asking})
+        return cast("Result", given)["answer"]
+    request, answer = TYPES[method]
+    metadata = ServerMessageMetadata(related_request_id=ctx.request_id)
+    asked = request.model_validate({"method": method, "params": params})
+    said = await ctx.session.send_request(asked, answer, metadata=metadata)
+    return said.model_dump(by_alias=True, mode="json", exclude_none=True)
 
 
 def asked_for(ctx: Context, *keys: str, state: str | None = None) -> Result:

@@ -30,11 +30,11 @@ class Suite:
         return f"{self.package} {self.selection[-1]}"
 
 
-SUITES = (
+HANDSHAKE = (
     Suite("conformance-0.1", ("--suite", "all")),
     Suite("conformance-0.2", ("--requirements", "2025-11-25")),
-    Suite("conformance-0.2", ("--requirements", "2026-07-28")),
 )
+STATELESS = (Suite("conformance-0.2", ("--requirements", "2026-07-28")),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ What does not depend on the request stands in fixed.json. `--http PORT` serves s
 
 import argparse
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +21,22 @@ from mcp.server.subscriptions import (
     PromptsListChanged,
     ToolsListChanged,
 )
-from mcp.shared.message import ServerMessageMetadata
 from mcp_types import (
     INVALID_PARAMS,
     MISSING_REQUIRED_CLIENT_CAPABILITY,
     CallToolRequestParams,
     CompleteRequestParams,
-    CreateMessageRequest,
-    CreateMessageRequestParams,
-    CreateMessageResult,
     GetPromptRequestParams,
     PaginatedRequestParams,
     ReadResourceRequestParams,
     RequestParams,
-    SamplingMessage,
     SetLevelRequestParams,
     SubscribeRequestParams,
-    TextContent,
     UnsubscribeRequestParams,
 )
 
 from tests.conformance.asking import TOOLS as ASKING
-from tests.conformance.asking import asked_for
+from tests.conformance.asking import InputNeeded, answer_to, asked_for
 
 FIXED = json.loads((Path(__file__).parent / "fixed.json").read_text(encoding="utf-8"))
 PAUSE = 0.05
@@ -87,19 +81,16 @@ async def reconnection(ctx: Context, _: Result) -> Result:
 
 
 async def sampling(ctx: Context, arguments: Result) -> Result:
-    message = SamplingMessage(role="user", content=TextContent(type="text", text=arguments["prompt"]))
-    answer = await ctx.session.send_request(
-        CreateMessageRequest(params=CreateMessageRequestParams(messages=[message], max_tokens=100)),
-        CreateMessageResult,
-        metadata=ServerMessageMetadata(related_request_id=ctx.request_id),
-    )
-    return said(f"LLM response: {getattr(answer.content, 'text', answer.content)}")
+    message = {"role": "user", "content": {"type": "text", "text": arguments["prompt"]}}
+    answer = await answer_to(ctx, "sampling/createMessage", {"messages": [message], "maxTokens": 100})
+    return said(f"LLM response: {answer['content']['text']}")
 
 
 async def elicitation(ctx: Context, arguments: Result) -> Result:
     form = FIXED["forms"][(ctx.params or {})["name"]]
-    answer = await ctx.session.elicit_form(arguments.get("message", "Please choose"), form, ctx.request_id)
-    return said(f"Elicitation completed: action={answer.action}, content={json.dumps(answer.content)}")
+    message = arguments.get("message", "Please choose")
+    answer = await answer_to(ctx, "elicitation/create", {"message": message, "requestedSchema": form})
+    return said(f"Elicitation completed: {json.dumps(answer)}")
 
 
 async def missing_capability(ctx: Context, _: Result) -> Result:
@@ -157,7 +148,10 @@ async def call_tool(ctx: Context, params: CallToolRequestParams) -> Result:
         return results[params.name]
     if params.name not in TOOLS:
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}")
-    return await TOOLS[params.name](ctx, params.arguments or {})
+    try:
+        return await TOOLS[params.name](ctx, params.arguments or {})
+    except InputNeeded as needed:
+        return needed.result
 
 
 async def list_prompts(_: Context, __: PaginatedRequestParams) -> Result:
@@ -217,11 +211,13 @@ def serves(method: str, params_type: type[Any], handler: Callable[[Context, Any]
     server.add_request_handler(method, params_type, complete_unless_told)
 
 
+UNCACHED: Mapping[Any, CacheHint] = dict.fromkeys(CACHEABLE_METHODS, CacheHint(ttl_ms=0, scope="private"))
+
 server = Server[Any](
     "conformance",
     version="1",
     on_subscriptions_listen=ListenHandler(bus),
-    cache_hints=dict.fromkeys(CACHEABLE_METHODS, CacheHint(ttl_ms=0, scope="private")),
+    cache_hints=UNCACHED,
 )
 serves("tools/list", PaginatedRequestParams, list_tools)
 serves("tools/call", CallToolRequestParams, call_tool)
@@ -230,10 +226,10 @@ serves("prompts/get", GetPromptRequestParams, get_prompt)
 serves("resources/list", PaginatedRequestParams, list_resources)
 serves("resources/templates/list", PaginatedRequestParams, list_templates)
 serves("resources/read", ReadResourceRequestParams, read_resource)
-serves("resources/subscribe", SubscribeRequestParams, acknowledge)
-serves("resources/unsubscribe", UnsubscribeRequestParams, acknowledge)
 serves("completion/complete", CompleteRequestParams, complete)
-serves("logging/setLevel", SetLevelRequestParams, acknowledge)
+server.add_request_handler("resources/subscribe", SubscribeRequestParams, acknowledge)
+server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, acknowledge)
+server.add_request_handler("logging/setLevel", SetLevelRequestParams, acknowledge)
 
 
 async def serve_stdio() -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.client.subscriptions import ToolsListChanged
 from mcp_types import CallToolResult, ToolListChangedNotification
 
-from tests.serving import ERAS, configured, script, serving, text_of
+from tests.serving import ERAS, Progress, configured, script, serving, text_of
 
 DEADLINE = 2
 """Seconds within which the call of an upstream that was killed is answered."""
@@ -20,7 +20,7 @@ DEADLINE = 2
 
 async def pid_of(client: Client, upstream: str) -> int:
     result = await client.call_tool(f"{upstream}__env", {})
-    return int((result.structured_content or {})["pid"])
+    return int(cast("dict[str, Any]", result.structured_content)["pid"])
 
 
 async def until_it_works(client: Client, name: str, arguments: dict[str, Any]) -> CallToolResult:
@@ -38,18 +38,15 @@ async def test_killing_an_upstream_in_a_call_is_answered_soon_and_the_next_call_
     config = configured(tmp_path, {"echo": script("echo"), "other": script("echo")})
     async with serving(config, mode=era) as client:
         pid = await pid_of(client, "echo")
-        begun = anyio.Event()
+        progress = Progress()
         answers: list[CallToolResult] = []
 
-        async def begin(*_: object) -> None:
-            begun.set()
-
         async def call() -> None:
-            answers.append(await client.call_tool("echo__slow", {"seconds": 60}, progress_callback=begin))
+            answers.append(await client.call_tool("echo__slow", {"seconds": 60}, progress_callback=progress))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(call)
-            await begun.wait()
+            await progress.begun.wait()
             os.kill(pid, signal.SIGKILL)
             with anyio.fail_after(DEADLINE):
                 while not answers:

@@ -7,11 +7,12 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 from mcp import Client
 
-from tests.serving import ERAS, command, configured, script, serving, text_of
+from tests.serving import ERAS, Progress, command, configured, script, serving, text_of
 
 
 def free_port() -> int:
@@ -55,23 +56,19 @@ async def test_several_clients_at_once_each_get_their_own_answers(tmp_path: Path
             results = [await client.call_tool("echo__echo", {"text": f"{number}.{i}"}) for i in range(10)]
             answers[number] = [text_of(result) for result in results]
 
-    async with listening(configured(tmp_path, {"echo": script("echo")})) as url:
-        async with anyio.create_task_group() as tasks:
-            for number in range(5):
-                tasks.start_soon(use, url, number)
+    config = configured(tmp_path, {"echo": script("echo")})
+    async with listening(config) as url, anyio.create_task_group() as tasks:
+        for number in range(5):
+            tasks.start_soon(use, url, number)
     assert answers == {number: [f"{number}.{i}" for i in range(10)] for number in range(5)}
 
 
 async def test_progress_and_do_work_over_http(tmp_path: Path) -> None:
-    seen: list[float] = []
-
-    async def note(progress: float, *_: object) -> None:
-        seen.append(progress)
-
+    progress = Progress()
     async with listening(configured(tmp_path, {"echo": script("echo")})) as url, Client(url) as client:
-        await client.call_tool("echo__slow", {"seconds": 0.2}, progress_callback=note)
+        await client.call_tool("echo__slow", {"seconds": 0.2}, progress_callback=progress)
         result = await client.call_tool("do", {"task": "add the numbers 2 and 3"})
-    assert 0 in seen
+    assert progress.steps[0] == (0, 10, "step 0")
     assert (result.structured_content or {})["ending"] in {"done", "unsure"}
 
 
@@ -101,5 +98,5 @@ async def test_an_upstream_over_http_that_goes_away_is_told_and_found_again(tmp_
         async with listening(behind, port):
             with anyio.fail_after(30):
                 while (result := await client.call_tool("far__echo__echo", {"text": "again"})).is_error:
-                    await anyio.sleep(0.1)
+                    await anyio.lowlevel.checkpoint()
             assert text_of(result) == "again"

@@ -1,5 +1,8 @@
-"""The fast lane and the SDK's path are one in behaviour: the same traffic over stdio, where the lane takes what it
-can, and over HTTP, where everything goes through the SDK, ends the same."""
+"""The fast lane and the SDK's path are one in behaviour.
+
+The same traffic over stdio, where the lane takes what it can, and over HTTP, where everything goes through
+the SDK, ends the same.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from pydantic import ValidationError
 
 from tests.e2e.bare import bare_client
 from tests.e2e.test_http import listening
-from tests.serving import ERAS, configured, script, serving
+from tests.serving import ERAS, Progress, configured, script, serving
 
 TRAFFIC: list[tuple[str, Any]] = [
     ("echo__echo", {"text": "hello"}),
@@ -33,19 +36,15 @@ async def traffic(client: Client) -> list[tuple[str, Any]]:
 
 async def ending(client: Client, name: str, arguments: Any) -> Any:
     """How a call ends, with the progress it made."""
-    progress: list[object] = []
-
-    async def note(*step: object) -> None:
-        progress.append(step)
-
+    progress = Progress()
     try:
         with anyio.fail_after(20):
-            result = await client.call_tool(name, arguments, progress_callback=note)
+            result = await client.call_tool(name, arguments, progress_callback=progress)
     except MCPError as error:
-        return error.code, progress
+        return error.code, progress.steps
     except ValidationError:
         return "invalid"
-    return result.model_dump(), progress
+    return result.model_dump(), progress.steps
 
 
 @pytest.mark.parametrize("era", ERAS)

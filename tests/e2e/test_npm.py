@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 import pytest
-from mcp import Client
 
 from tests.npm_upstreams import (
     Launch,
@@ -21,7 +20,7 @@ from tests.npm_upstreams import (
     flow_nexus,
     inspector_cli,
 )
-from tests.serving import ERAS, command, configured, npm, outcome_of, serving, text_of
+from tests.serving import ERAS, Progress, command, configured, npm, outcome_of, serving, text_of
 
 MESH = {"topology": "mesh", "maxAgents": 5}
 
@@ -91,15 +90,11 @@ async def started(launch: Launch, port: int) -> AsyncGenerator[str]:
 @pytest.mark.parametrize("transport", ["stdio", "http"])
 async def test_server_everything_works_through_either_transport(tmp_path: Path, transport: str) -> None:
     async def check(upstream: dict[str, Any]) -> None:
-        seen: list[float] = []
-
-        async def note(progress: float, *_: object) -> None:
-            seen.append(progress)
-
+        progress = Progress()
         async with serving(configured(tmp_path, {"everything": upstream})) as client:
             assert text_of(await client.call_tool("everything__echo", {"message": "hello"})) == "Echo: hello"
             name = next(t.name for t in (await client.list_tools()).tools if "trigger-long" in t.name)
-            await client.call_tool(name, {"duration": 0.5, "steps": 2}, progress_callback=note)
+            await client.call_tool(name, {"duration": 0.5, "steps": 2}, progress_callback=progress)
             image = await client.call_tool("everything__get-tiny-image", {})
             assert "image" in [block.type for block in image.content]
             assert "everything__simple-prompt" in {
@@ -107,7 +102,7 @@ async def test_server_everything_works_through_either_transport(tmp_path: Path, 
             }
             resource = (await client.list_resources()).resources[0]
             assert (await client.read_resource(resource.uri)).contents
-        assert seen
+        assert progress.steps
 
     if transport == "stdio":
         await check(npm(everything_stdio()))

@@ -8,7 +8,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import TextContent, TextResourceContents
 
-from tests.serving import ERAS, configured, script, serving, text_of
+from tests.serving import ERAS, Progress, configured, script, serving, text_of
 
 
 @pytest.fixture(params=ERAS)
@@ -67,30 +67,23 @@ async def test_an_unknown_tool_is_a_protocol_error_that_names_near_ones(client: 
 
 
 async def test_progress_reaches_the_client(client: Client) -> None:
-    seen: list[tuple[float, float | None, str | None]] = []
-
-    async def note(progress: float, total: float | None, message: str | None) -> None:
-        seen.append((progress, total, message))
-
-    await client.call_tool("echo__slow", {"seconds": 0.1}, progress_callback=note)
-    assert (0, 10, "step 0") in seen
+    progress = Progress()
+    await client.call_tool("echo__slow", {"seconds": 0.1}, progress_callback=progress)
+    assert (0, 10, "step 0") in progress.steps
 
 
 async def test_a_cancelled_call_is_cancelled_upstream(client: Client, tmp_path: Path) -> None:
     marker = tmp_path / "cancelled"
-    begun = anyio.Event()
-
-    async def begin(*_: object) -> None:
-        begun.set()
+    progress = Progress()
 
     async def call() -> None:
         arguments = {"seconds": 60, "marker": str(marker)}
-        await client.call_tool("echo__slow", arguments, progress_callback=begin)
+        await client.call_tool("echo__slow", arguments, progress_callback=progress)
 
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(call)
-            await begun.wait()
+            await progress.begun.wait()
             tasks.cancel_scope.cancel()
         while not marker.exists():
             await client.call_tool("echo__echo", {"text": "still there"})

@@ -19,6 +19,7 @@ from mcp_proxy.doctor import (
     catalog_findings,
     client_limit_findings,
     escalation_finding,
+    is_nodes_own,
     is_sound,
     journal_finding,
     left_out_findings,
@@ -84,13 +85,22 @@ def test_a_command_that_is_not_there_is_an_error_with_a_remedy() -> None:
 def test_a_command_of_nodes_needs_a_node_that_is_new_enough(
     words: tuple[str, ...], node: str | None, env: dict[str, str], level: Level
 ) -> None:
-    found, about_node = program_findings(Program("x", process(*words, **env), "/usr/bin/npx", node))
+    found, about_node = program_findings(
+        Program("x", process(*words, **env), words[0], on_node=True, node=node)
+    )
     assert found.level is Level.OK
     assert about_node.level is level
     assert bool(about_node.remedy) == (level is not Level.OK)
 
 
-def test_only_a_command_of_nodes_is_asked_for_its_node() -> None:
+def test_only_what_runs_on_node_is_asked_for_its_version() -> None:
+    assert [is_nodes_own(name) for name in ("npx", "/usr/bin/node", "C:/node/npm.cmd", "uvx", "nodemon")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
     assert (
         only(program_findings(Program("x", process("uvx", "node-server"), "/usr/bin/uvx"))).level is Level.OK
     )
@@ -268,6 +278,7 @@ def test_a_server_behind_a_node_that_is_too_old_is_told_before_it_is_seen_to_fai
 
 def test_a_real_server_from_npm_is_told_with_its_version_and_its_cost(here: Place) -> None:
     _, findings = examined(here, configured(here.project, {"flow-nexus": npm(flow_nexus())}))
+    assert "ok Node.js v22" in about(findings, "flow-nexus")
     assert "94 tools" in about(findings, "flow-nexus")
     assert "flow-nexus 9," in about(findings, "tools")
 
