@@ -22,7 +22,7 @@ KeyPath = tuple[str | int, ...]
 _SERVER_KEYS = ("mcpServers", "servers")
 """What an `mcpServers` file calls its upstreams; VS Code says `servers`."""
 
-_TOML_ONLY = ("upstreams", "server", "planner", "escalation", "journal")
+_TOML_ONLY = ("upstreams", "server", "planner", "escalation", "journal", "catalog")
 
 _CLIENT_ONLY = frozenset({"alwaysAllow", "autoApprove", "description", "timeout"})
 """Keys of a server that mean something to a client alone. Clients disagree on the unit of `timeout`."""
@@ -30,9 +30,6 @@ _CLIENT_ONLY = frozenset({"alwaysAllow", "autoApprove", "description", "timeout"
 _HTTP_TYPES = ("http", "streamable-http", "streamableHttp", "streamable_http")
 """What clients call streamable HTTP."""
 
-_STRING = r'"(?:\\.|[^"\\])*"'
-_JSON_COMMENT = re.compile(rf"({_STRING})|//[^\n]*|/\*.*?\*/", re.DOTALL)
-_TRAILING_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -136,11 +133,9 @@ def _from_toml(path: Path, text: str) -> ConfigFile:
 
 def _from_mcp_servers(path: Path, text: str) -> ConfigFile:
     """An `mcpServers` file. Its other top-level keys belong to the client it was written for."""
-    for noise in (_JSON_COMMENT, _TRAILING_COMMA):
-        text = noise.sub(_blanked, text)
     try:
-        whole: object = json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        whole: object = jsonc.parse(text)
+    except ValueError as error:
         raise ConfigError(path, "", f"is not valid JSON: {error}", "mend that line") from None
     data = cast("dict[str, Any]", whole) if isinstance(whole, dict) else {}
     key = next((key for key in _SERVER_KEYS if key in data), "")
@@ -154,21 +149,6 @@ def _from_mcp_servers(path: Path, text: str) -> ConfigFile:
     file = ConfigFile(path, {}, key)
     upstreams = {name: _upstream(file, name, server) for name, server in data[key].items()}
     return ConfigFile(path, {"upstreams": upstreams}, key)
-
-
-def _blanked(match: re.Match[str]) -> str:
-    """A JSON string as it stands; anything else as blanks, so that lines and columns stay true."""
-    return match[1] or re.sub(r"[^\n]", " ", match[0])
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of `pairs`. A name given twice would lose a server without a word."""
-    whole = dict(pairs)
-    if len(whole) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
-    return whole
 
 
 def _upstream(file: ConfigFile, name: str, server: object) -> object:
