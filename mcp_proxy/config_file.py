@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from mcp_proxy import jsonc
+
 FILE_NAME = "switchboard.toml"
 
 KeyPath = tuple[str | int, ...]
