@@ -19,7 +19,7 @@ test: check test-deps  ## every check and every test
 check: $(VENV)/installed-dev  ## lint, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/installed-dev
