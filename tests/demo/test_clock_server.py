@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo_serving import answer, cases, refusal, started
 from mcp import Client
+
+from tests.demo.demo_serving import answer, cases, refusal, started
 
 
 @pytest.fixture(scope="module")

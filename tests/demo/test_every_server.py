@@ -11,8 +11,9 @@ import anyio
 import pytest
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
-from demo_serving import cases, started
 from mcp import Client, StdioServerParameters
+
+from tests.demo.demo_serving import cases, started
 
 HINTS: dict[str, dict[str, list[str]]] = cases("hints")
 

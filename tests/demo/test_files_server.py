@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo_serving import answer, cases, refusal, started, text_of
 from mcp import Client
+
+from tests.demo.demo_serving import answer, cases, refusal, started, text_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes links and pipes as POSIX does")
 

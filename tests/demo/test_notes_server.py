@@ -8,9 +8,10 @@ from typing import Any
 
 import anyio
 import pytest
-from demo_serving import answer, cases, refusal, started
 from mcp import Client, MCPError
 from mcp_types import INVALID_PARAMS, TextContent, TextResourceContents
+
+from tests.demo.demo_serving import answer, cases, refusal, started
 
 
 @pytest.fixture(scope="module")
