@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from local_llm import Task
 from mcp_proxy import __version__, cli_setup, logs
-from mcp_proxy.config import ConfigError, Settings, load
+from mcp_proxy.config import ConfigError, Settings, find, load
 from mcp_proxy.pipeline import Ending, Outcome
 from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
 from mcp_proxy.results import describe
@@ -121,8 +121,6 @@ def main(context: click.Context, config: Path | None, log_level: str | None) -> 
 @_running_loop
 async def serve(config: Path | None, **overrides: str | int | None) -> None:
     """Serve MCP to clients, over stdio unless configured otherwise."""
-    from mcp_proxy.transports import serve_http, serve_stdio  # noqa: PLC0415  uvicorn is not needed elsewhere
-
     if int(os.environ.get(NESTING, "0")) >= _DEEPEST:
         raise click.UsageError(
             f"Switchboard stands behind {_DEEPEST} others: it probably starts itself. "
@@ -131,9 +129,14 @@ async def serve(config: Path | None, **overrides: str | int | None) -> None:
     settings = load(config)
     given = {key: value for key, value in overrides.items() if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=given)})
+    # Each door is opened by itself: the other one's libraries would only cost time.
     if settings.server.transport == "stdio":
-        await serve_stdio(settings)
+        from mcp_proxy.transports import serve_stdio  # noqa: PLC0415
+
+        await serve_stdio(settings, find(config))
     else:
+        from mcp_proxy.http_server import serve_http  # noqa: PLC0415
+
         await serve_http(settings)
 
 

@@ -15,6 +15,7 @@ from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
     INTERNAL_ERROR,
+    LOG_LEVEL_META_KEY,
     PROTOCOL_VERSION_META_KEY,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -66,6 +67,10 @@ class FastLane:
         """Take calls from now on: the SDK's server, `server_info`, has settled the protocol version with `client`."""
         self._version, self._client, self._server_info = version, client, server_info
 
+    def announce_tools(self) -> None:
+        """Tell the client to list the tools anew."""
+        self.pipe.write({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+
     def _take(self, message: Message) -> bool:
         """Deal with a client's message, or return False to leave it to the SDK."""
         method = message.get("method")
@@ -91,8 +96,10 @@ class FastLane:
             return False
         upstream = self._board.upstreams[tool.upstream]
         # In front of a handshake-era upstream, a stateless client may have to be asked something in the
-        # middle of the call, by way of an answer that asks for input: the SDK's path knows how.
-        if version in MODERN_PROTOCOL_VERSIONS and not upstream.is_modern:
+        # middle of the call, by way of an answer that asks for input; in front of a stateless upstream, a
+        # handshake-era client's log level goes with the call: the SDK's path knows how.
+        is_stateless = version in MODERN_PROTOCOL_VERSIONS
+        if is_stateless != upstream.is_modern and (is_stateless or upstream.relay.level):
             return False
         deadline = time.perf_counter() + upstream.call_timeout
         flight = _Flight(message, tool, call.arguments, call.progress_token, deadline)
@@ -212,6 +219,8 @@ def _read(message: Message, version: str) -> _PlainCall | None:
         and all(isinstance(meta.get(key), dict) for key in _ENVELOPE)
     ):
         return None
+    if LOG_LEVEL_META_KEY in meta:
+        return None  # log entries have to find their way to this very call
     token = meta.get("progressToken")
     if token is not None and (isinstance(token, bool) or not isinstance(token, int | str)):
         return None

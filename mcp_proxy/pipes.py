@@ -8,13 +8,13 @@ import asyncio
 import math
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, cast
 
 import anyio
 import orjson
 from anyio.streams.memory import MemoryObjectReceiveStream
 from mcp.shared.message import SessionMessage
-from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
+from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCMessage, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 Message = dict[str, Any]
@@ -27,6 +27,18 @@ LONGEST_LINE = 256 * 1024 * 1024
 
 _READ_AHEAD = 256
 """Messages that may wait for the SDK before reading pauses."""
+
+
+class Watcher(Protocol):
+    """Whoever is told of the messages that go through a pipe by way of the SDK."""
+
+    def asked(self, message: Message) -> None:
+        """A message has come in."""
+        ...
+
+    def keeps_back(self, message: JSONRPCMessage) -> bool:
+        """Whether a message on its way out is not to be sent."""
+        ...
 
 
 class Lines:
@@ -70,6 +82,11 @@ class Pipe:
         self._writable = asyncio.Event()
         self._writable.set()
         self._reading_paused = False
+        self.watcher: Watcher | None = None
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have `watcher` told of what the SDK is given and gives."""
+        self.watcher = watcher
 
     @property
     def is_clear(self) -> bool:
@@ -134,6 +151,8 @@ class Pipe:
             self._hand_over(error)
             return
         if not isinstance(message, dict) or not self._take(cast("Message", message)):
+            if self.watcher and isinstance(message, dict):
+                self.watcher.asked(cast("Message", message))
             self._hand_over(_for_sdk(cast("object", message)))
 
     def pass_on(self, message: Message) -> None:
@@ -211,6 +230,8 @@ class _WriteStream:
         self._pipe = pipe
 
     async def send(self, item: SessionMessage, /) -> None:
+        if self._pipe.watcher and self._pipe.watcher.keeps_back(item.message):
+            return
         line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
         await self._pipe.send(line.encode("utf-8", "replace") + b"\n")
 

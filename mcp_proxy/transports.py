@@ -1,40 +1,40 @@
-"""How clients reach the server: stdio or streamable HTTP, and how either one ends.
+"""How one client reaches the server over stdio, and how that ends. The door for many is `http_server`.
 
 Whatever ends it (the client closing the pipe, SIGTERM, SIGINT), the upstreams are stopped on the way out.
 """
 
 import asyncio
 import os
-import signal
-import stat
 import sys
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
-import structlog
-import uvicorn
 from mcp.server.stdio import stdio_server
 
+from mcp_proxy import entry, greeting
 from mcp_proxy.config import Settings
+from mcp_proxy.greeting_record import GreetingRecord
 from mcp_proxy.lane import FastLane
 from mcp_proxy.pipes import Pipe
 from mcp_proxy.server import Front
+from mcp_proxy.signals import until_signalled
 from mcp_proxy.switchboard import Switchboard, running
 
-_GRACE = 2
-"""Seconds that open HTTP requests have to finish at the end."""
 
-log = structlog.stdlib.get_logger()
+async def serve_stdio(settings: Settings, configuration: Path) -> None:
+    """Serve one client on stdin and stdout until it closes the pipe or a signal comes.
 
-
-async def serve_stdio(settings: Settings) -> None:
-    """Serve one client on stdin and stdout until it closes the pipe or a signal comes."""
+    Args:
+        settings: what to serve.
+        configuration: the file they came from; greetings are kept for as long as it is not touched.
+    """
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
         async with running(settings) as board:
-            if _are_pipes(0, 1):
-                await _serve_pipes(board)
+            if sys.platform != "win32" and greeting.is_pipe(0) and greeting.is_pipe(1):
+                await _serve_pipes(board, configuration)
             else:
                 front = Front(board)
                 async with stdio_server() as (read, write):
@@ -42,62 +42,23 @@ async def serve_stdio(settings: Settings) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def _serve_pipes(board: Switchboard) -> None:
+async def _serve_pipes(board: Switchboard, configuration: Path) -> None:
     """Serve over stdin and stdout as pipes: with the fast lane, and without a thread that cannot be cancelled."""
+    greeter = entry.greeter.hand_over() if entry.greeter else None
     lane = FastLane(board)
+    lane.pipe.watch(
+        GreetingRecord(greeting.GreetingFile(sys.argv[1:]), configuration, greeter, lane.announce_tools)
+    )
     front = Front(board, on_settled=lane.open)
     async with _own_stdio(lane.pipe):
+        if greeter:
+            lane.pipe.received(greeter.received)
         await front.server.run(lane.pipe.read_stream, lane.pipe.write_stream, front.options)
 
 
-async def serve_http(settings: Settings) -> None:
-    """Serve any number of clients at `http://host:port/mcp` until a signal comes.
-
-    Raises:
-        OSError: the address cannot be listened on.
-    """
-    host, port = settings.server.host, settings.server.port
-    async with anyio.create_task_group() as tasks, running(settings) as board:
-        app = Front(board).server.streamable_http_app(host=host)
-        config = uvicorn.Config(app, host=host, port=port, log_config=None, timeout_graceful_shutdown=_GRACE)
-        server = _HttpServer(config)
-        tasks.start_soon(_stop_on_signal, server)
-        log.info("server.listening", url=f"http://{host}:{port}/mcp")
-        await server.serve()
-        tasks.cancel_scope.cancel()
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its signal handling, which ends the process before the upstreams are stopped."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
 async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
-    await _a_signal()
+    await until_signalled()
     scope.cancel()
-
-
-async def _stop_on_signal(server: uvicorn.Server) -> None:
-    await _a_signal()
-    server.should_exit = True
-
-
-async def _a_signal() -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            log.info("server.stopping", signal=number.name)
-            return
-
-
-def _are_pipes(*descriptors: int) -> bool:
-    """Whether the event loop can poll them; not so on Windows, and not for files and terminals."""
-    if sys.platform == "win32":
-        return False
-    modes = [os.fstat(descriptor).st_mode for descriptor in descriptors]
-    return all(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes)
 
 
 @asynccontextmanager

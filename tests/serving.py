@@ -61,7 +61,9 @@ def _value(value: Any) -> str:
 def command(config: Path, *args: str) -> StdioServerParameters:
     """The command line of Switchboard with this configuration."""
     return StdioServerParameters(
-        command=sys.executable, args=["-m", "mcp_proxy", "-c", str(config), *args], env=dict(os.environ)
+        command=sys.executable,
+        args=["-m", "mcp_proxy", "-c", str(config), *args],
+        env={**os.environ, "XDG_STATE_HOME": str(config.parent / "state")},
     )
 
 

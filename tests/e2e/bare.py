@@ -27,6 +27,8 @@ class BareClient:
     lines: BufferedByteReceiveStream
     notifications: list[Message] = field(default_factory=list[Message])
     """Everything that came while a request waited for its answer."""
+    greeting: Message = field(default_factory=dict[str, Any])
+    """The answer to `initialize`."""
     next_id: int = 0
 
     async def send(self, line: bytes) -> None:
@@ -57,6 +59,6 @@ async def bare_client(config: Path) -> AsyncGenerator[BareClient]:
         assert process.stdout
         client = BareClient(process, BufferedByteReceiveStream(process.stdout))
         with anyio.fail_after(60):
-            await client.request("initialize", **HELLO)
+            client.greeting = await client.request("initialize", **HELLO)
             await client.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
             yield client

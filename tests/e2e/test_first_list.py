@@ -7,6 +7,7 @@ import anyio.lowlevel
 import pytest
 from mcp_types import ToolListChangedNotification
 
+from tests.e2e.bare import bare_client
 from tests.serving import configured, script, serving, text_of
 
 
@@ -67,3 +68,42 @@ async def test_a_damaged_cache_is_as_good_as_none(tmp_path: Path, damage: bytes)
         kept.write_bytes(damage)
     async with serving(config) as client:
         assert names(await client.list_tools()) == known
+
+
+async def test_the_first_answers_come_before_anything_is_loaded_and_are_the_same(tmp_path: Path) -> None:
+    config = configured(tmp_path, {"echo": script("echo")})
+    answers: list[object] = []
+    for _ in range(2):
+        async with bare_client(config) as client:
+            answers.append((client.greeting, await client.request("tools/list")))
+            call = await client.request("tools/call", name="echo__echo", arguments={"text": "x"})
+            assert call["result"]["content"][0]["text"] == "x"
+            assert [message for message in client.notifications if "id" in message] == []
+    assert answers[0] == answers[1]
+    assert list((tmp_path / "state" / "switchboard" / "greetings").iterdir())
+
+
+async def test_a_greeting_that_is_no_longer_true_is_followed_by_an_announcement(tmp_path: Path) -> None:
+    config = configured(tmp_path, {"echo": script("echo")})
+    async with bare_client(config) as client:
+        await client.request("tools/list")
+    (greeting,) = (tmp_path / "state" / "switchboard" / "greetings").iterdir()
+    greeting.write_text(greeting.read_text().replace("echo__echo", "echo__gone"))
+    async with bare_client(config) as client:
+        listed = (await client.request("tools/list"))["result"]["tools"]
+        assert "echo__gone" in {tool["name"] for tool in listed}
+        with anyio.fail_after(20):
+            while "notifications/tools/list_changed" not in {m.get("method") for m in client.notifications}:
+                await client.request("ping")
+        listed = (await client.request("tools/list"))["result"]["tools"]
+        assert "echo__echo" in {tool["name"] for tool in listed}
+
+
+async def test_a_greeting_made_with_another_configuration_is_not_used(tmp_path: Path) -> None:
+    config = configured(tmp_path, {"echo": script("echo")})
+    async with bare_client(config) as client:
+        await client.request("tools/list")
+    configured(tmp_path, {"other": script("echo")})
+    async with bare_client(config) as client:
+        listed = (await client.request("tools/list"))["result"]["tools"]
+        assert {tool["name"].partition("__")[0] for tool in listed} == {"do", "plan", "other"}

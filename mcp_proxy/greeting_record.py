@@ -1,0 +1,73 @@
+"""Keeping greetings: what the server answers to the first requests is recorded, and compared with what was greeted."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse
+
+from mcp_proxy.greeting import GREETED, Greeter, GreetingFile, Greetings, era_of
+
+Message = dict[str, Any]
+
+log = structlog.stdlib.get_logger()
+
+
+class GreetingRecord:
+    """The greetings of one stdio client."""
+
+    def __init__(
+        self, file: GreetingFile, configuration: Path, greeter: Greeter | None, announce: Callable[[], None]
+    ) -> None:
+        self._file = file
+        self._configuration = configuration
+        self._given = greeter.answered if greeter else {}
+        self._announce = announce
+        self._asked: dict[int | str, tuple[str, str]] = {}
+        self._greetings: Greetings = file.load() or {}
+        self._settled = ""
+
+    def asked(self, message: Message) -> None:
+        """Note a client's request, if it is one that is greeted."""
+        method, number = message.get("method"), message.get("id")
+        if method in GREETED and isinstance(number, int | str):
+            era = era_of(message, self._settled)
+            if era is not None:
+                self._asked[number] = (method, era)
+
+    def keeps_back(self, message: JSONRPCMessage) -> bool:
+        """Record an answer on its way out; True when the client has had it already."""
+        if not isinstance(message, JSONRPCResponse | JSONRPCError) or message.id is None:
+            return False
+        given = self._given.pop(message.id, None)
+        method, era = self._asked.pop(message.id, ("", ""))
+        if isinstance(message, JSONRPCResponse) and method:
+            if method == "initialize":
+                self._settled = str(message.result.get("protocolVersion", ""))
+            self._keep(method, era, message.result)
+            if given is not None and given != message.result:
+                self._differs(method)
+        return given is not None
+
+    def _keep(self, method: str, era: str, result: Message) -> None:
+        known = self._greetings.setdefault(method, {})
+        if known.get(era) != result:
+            known[era] = result
+            snapshot = {method: dict(results) for method, results in self._greetings.items()}
+            asyncio.get_running_loop().run_in_executor(None, self._save, snapshot)
+
+    def _save(self, greetings: Greetings) -> None:
+        try:
+            self._file.save(str(self._configuration), greetings)
+        except OSError as error:
+            log.warning("greeting.not_kept", path=self._file.path, reason=str(error))
+
+    def _differs(self, method: str) -> None:
+        if method == "tools/list":
+            self._announce()
+        else:
+            log.warning(
+                "greeting.differs", method=method, remedy="restart the client to have it see the difference"
+            )
