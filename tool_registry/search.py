@@ -4,7 +4,7 @@ The index is built from one catalog and never changes; a new catalog gets a new 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, cast
@@ -76,14 +76,18 @@ class ToolIndex:
 
 
 def _document(tool: ToolEntry) -> list[str]:
-    parameters = " ".join(
-        f"{name} {schema.get('description', '')}" for name, schema in tool.parameters.items()
-    )
     fields = {
         "name": tool.name,
         "title": tool.title,
         "server": tool.upstream,
         "description": tool.description,
-        "parameters": parameters,
+        "parameters": " ".join(_about(name, schema) for name, schema in tool.parameters.items()),
     }
     return [word for field, text in fields.items() for word in words(text) * _FIELD_WEIGHTS[field]]
+
+
+def _about(name: str, schema: Mapping[str, Any]) -> str:
+    """A parameter in words: its name, what it is for, and what it may be."""
+    options = schema.get("enum")
+    spelled = [str(option) for option in cast("list[object]", options)] if isinstance(options, list) else []
+    return " ".join([name, str(schema.get("description", "")), *spelled])

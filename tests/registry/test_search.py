@@ -45,6 +45,14 @@ def test_the_tool_that_shares_the_most_telling_words_comes_first(query: str, bes
     assert INDEX.search(query)[0].tool.qualified == best
 
 
+def test_an_option_of_a_parameter_finds_its_tool() -> None:
+    schema = {"type": "object", "properties": {"to": {"enum": ["pound", "kilogram"]}}}
+    weigh = {"name": "convert", "description": "", "inputSchema": schema}
+    catalog = Catalog((Offer("scales", "scales", (weigh, tool("weigh"))),))
+    found = ToolIndex(catalog.tools.values()).search("how many pounds are that")
+    assert [candidate.tool.qualified for candidate in found] == ["scales__convert"]
+
+
 @pytest.mark.parametrize("query", ["", "   ", "the of and", "xyzzy", "🍕", "\0"])
 def test_a_query_that_shares_no_word_finds_nothing(query: str) -> None:
     assert INDEX.search(query) == ()
