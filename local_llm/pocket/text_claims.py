@@ -105,13 +105,14 @@ def _before_name(task: TaskReading, place: int) -> Span | None:
 
 def _by_kind(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     """Typed values for a parameter that says what kind it holds, or that is one end of a movement."""
-    rivals = [other for other in tool.slots if _alike(slot, other)]
+    rivals = [other.name for other in tool.slots if _alike(slot, other)]
     for order, span in enumerate(span for span in task.spans if _is_of_kind(slot, span)):
         weight = FITTING
         if span.kind in {Kind.NUMBER, Kind.IDENTIFIER}:
             weight = _identifier_evidence(task, tool, slot, span)
         weight = max(weight, naming(task, slot, span.start, span.end)) + leading(task, slot, span.start)
-        drift = abs(order - rivals.index(slot)) if len(rivals) > 1 else 0
+        # An item of a list has no place of its own among the others.
+        drift = abs(order - rivals.index(slot.name)) if slot.name in rivals and len(rivals) > 1 else 0
         yield claim(slot, span, min(weight, NAMED) - _DRIFT * drift, f"{span.kind.article} {span.kind}")
 
 

@@ -107,3 +107,13 @@ async def test_planning_never_raises_whatever_a_server_declares(
     schema = {"type": "object", "properties": properties, "required": required}
     tool = ToolEntry("s", name, name, {"name": name, "description": description, "inputSchema": schema})
     await PLANNER.plan(Task(text), (Candidate(tool, 1.0),))
+
+
+async def test_lists_of_identifiers_beside_single_ones_are_no_trouble() -> None:
+    names = {"agentId": {"type": "string"}, "taskId": {"type": "string"}}
+    many = {"agentIds": {"type": "array", "items": {"type": "string", "description": "Agent id"}}}
+    schema = {"type": "object", "properties": {**many, **names}}
+    entry = ToolEntry("s", "assign", "s__assign", {"name": "assign", "inputSchema": schema})
+    task = Task("assign agents agent-1 and agent-2 to task task-7")
+    plan = await PocketPlanner().plan(task, [Candidate(entry, 1.0)])
+    assert isinstance(plan, Plan)
