@@ -84,7 +84,9 @@ def decide(
             f"the arguments planned for {tool.qualified} are invalid: {'; '.join(map(str, wrong))}"
         )
     if plan.confidence < threshold:
-        return Escalate(f"confidence {_floor(plan.confidence)} in {tool.qualified} is below {threshold:.2f}")
+        return Escalate(
+            f"confidence {_floor(plan.confidence)} in {tool.qualified} is below {threshold:.2f}: {plan.reason}"
+        )
     if absent:
         questions = tuple(Question(name, dict(tool.parameters.get(name, {}))) for name in absent)
         return Ask(

@@ -54,7 +54,7 @@ _STEPS = (
 _FLOW_STEPS = (
     Step(
         "with claude-flow, initialize a mesh swarm with 5 agents",
-        "one of 480 tools; three servers have a swarm_init",
+        "one of 482 tools; three servers have a swarm_init",
     ),
     Step("use ruv-swarm to initialize a ring swarm with 3 agents", "the namesake of another server"),
     Step("initialize a mesh swarm with 5 agents", "three servers could: not sure which"),
