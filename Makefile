@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NPM := tests/npm/node_modules/.package-lock.json
+CONFORMANCE := tests/conformance/npm/node_modules/.package-lock.json
 
 .PHONY: demo demo-flow test check format bench clean test-deps
 
@@ -30,10 +31,14 @@ bench: $(VENV)/installed-bench test-deps  ## the measurements that README quotes
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.claims --write
 
-test-deps: $(VENV)/installed-dev $(NPM)
+test-deps: $(VENV)/installed-dev $(NPM) $(CONFORMANCE)
 
 $(NPM): tests/npm/package-lock.json
 	cd tests/npm && npm install --no-save && npm rebuild node --ignore-scripts=false
+	@touch $@
+
+$(CONFORMANCE): tests/conformance/npm/package-lock.json
+	cd tests/conformance/npm && npm install --no-save
 	@touch $@
 
 $(VENV)/bin/python:
@@ -52,4 +57,4 @@ $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) tests/npm/node_modules dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) tests/npm/node_modules tests/conformance/npm/node_modules dist .pytest_cache .ruff_cache .hypothesis

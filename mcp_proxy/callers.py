@@ -4,6 +4,7 @@ A `Caller` stands for the client behind one request. `CALLER` holds the one bein
 travels upstream can be sent on its behalf, and what comes back meanwhile finds its way.
 """
 
+import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol, cast, get_args
@@ -26,6 +27,9 @@ Message = dict[str, Any]
 
 LEVELS: tuple[LoggingLevel, ...] = get_args(LoggingLevel)
 """Log levels, the most verbose first."""
+
+PATIENCE = 600.0
+"""Seconds a question waits for its answer."""
 
 _LEVEL = "switchboard.log_level"
 """Where a connection's state keeps the level its client has set."""
@@ -103,7 +107,10 @@ class HandshakeCaller:
 
     async def ask(self, method: str, params: Message) -> Message:
         require(self, method, params)
-        return await self._outbound.send_raw_request(method, params)
+        if params.get("mode") == "url":
+            # Of the handshake era alone, and required there: what a stateless upstream asks has none.
+            params = {"elicitationId": secrets.token_urlsafe(16), **params}
+        return await self._outbound.send_raw_request(method, params, {"timeout": PATIENCE})
 
     async def notify(self, method: str, params: Message) -> None:
         await self._outbound.notify(method, params)
@@ -112,6 +119,12 @@ class HandshakeCaller:
 def connection_of(ctx: Context) -> Connection:
     """The connection a request came over, which the SDK hands out per request only."""
     return ctx.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def name_of(ctx: Context) -> str:
+    """Name and version of a request's client; empty when it has not given them."""
+    params = ctx.session.client_params
+    return f"{params.client_info.name} {params.client_info.version}" if params else ""
 
 
 def outbound_of(ctx: Context) -> Outbound:

@@ -33,9 +33,10 @@ class Clients:
         self._watchers: dict[str, set[object]] = {}
 
     def remember(self, ctx: Context) -> None:
-        """Count the client of a request among the connected until its connection ends."""
+        """Count the client of a message among the connected, once it has shaken hands, until its connection ends."""
         connection = connection_of(ctx)
-        if not is_stateless(ctx) and connection not in self._connected:
+        is_settled = ctx.method != "initialize" and not is_stateless(ctx)
+        if is_settled and connection not in self._connected:
             self._connected[connection] = HandshakeCaller(connection)
             connection.exit_stack.push_async_callback(self._forget, connection)
 

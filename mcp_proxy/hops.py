@@ -1,7 +1,7 @@
 """What changes in a message from one hop to the next, and nothing else does. Pure."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, LOG_LEVEL_META_KEY, SERVER_INFO_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -11,6 +11,9 @@ _HOP_META = "io.modelcontextprotocol/"
 
 OF_THE_CLIENT = (CLIENT_CAPABILITIES_META_KEY, LOG_LEVEL_META_KEY)
 """Those of them that are the client's own all the way: what it can be asked, and which log entries it wants."""
+
+_RELAYED = ("elicitation", "sampling", "roots")
+"""The capabilities of clients that Switchboard passes on the use of. An extension's messages it would not know."""
 
 
 def forwarded(params: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -22,7 +25,14 @@ def forwarded(params: Mapping[str, Any] | None) -> dict[str, Any]:
         for key, value in given.items()
         if key in OF_THE_CLIENT or (key != "progressToken" and not key.startswith(_HOP_META))
     }
+    if isinstance(declared := meta.get(CLIENT_CAPABILITIES_META_KEY), Mapping):
+        meta[CLIENT_CAPABILITIES_META_KEY] = relayed(cast("Mapping[str, Any]", declared))
     return {**onward, "_meta": meta} if meta else onward
+
+
+def relayed(capabilities: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a client's capabilities that an upstream may use through Switchboard."""
+    return {name: capabilities[name] for name in _RELAYED if name in capabilities}
 
 
 def as_ours(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from mcp_types import INVALID_PARAMS, LoggingLevel
 
 from mcp_proxy.callers import (
     CALLER,
+    PATIENCE,
     Context,
     Message,
     declared_with,
@@ -25,9 +26,6 @@ from mcp_proxy.callers import (
     outbound_of,
     require,
 )
-
-_PATIENCE = 600.0
-"""Seconds a question waits for its answer."""
 
 _KEPT = 60.0
 """Seconds an outcome is kept for a client that has yet to come back for it."""
@@ -63,10 +61,10 @@ class StatelessCaller:
         self.questions[key] = question
         self.asked.set()
         try:
-            with anyio.fail_after(_PATIENCE):
+            with anyio.fail_after(PATIENCE):
                 return await question.answer()
         except TimeoutError:
-            raise MCPError(INVALID_PARAMS, f"nobody answered within {_PATIENCE:g} s") from None
+            raise MCPError(INVALID_PARAMS, f"nobody answered within {PATIENCE:g} s") from None
         finally:
             self.questions.pop(key, None)
 

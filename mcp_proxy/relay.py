@@ -11,12 +11,13 @@ the call that caused them. The rule:
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol
 
 import anyio
 import structlog
 from mcp import Client, MCPError
+from mcp.client.subscriptions import SubscriptionLost
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
     INVALID_PARAMS,
@@ -28,7 +29,7 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_proxy.callers import CALLER, LEVELS, Caller, declares
-from mcp_proxy.hops import forwarded
+from mcp_proxy.hops import forwarded, relayed
 from mcp_proxy.wire import send_raw
 
 _ROUNDS = 10
@@ -39,6 +40,9 @@ _STATE_ONLY_PAUSE = 0.1
 
 _TIMEOUT = 10.0
 """Seconds an upstream has to take note of a level or a subscription."""
+
+_REOPENED_AFTER = 5.0
+"""Seconds from the end of a stream of changes to the next."""
 
 _RETRY_KEYS = ("inputResponses", "requestState")
 
@@ -63,12 +67,15 @@ class Audience(Protocol):
 class Relay:
     """One upstream's part in it, from one connection to the next."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, on_gap: Callable[[], None]) -> None:
+        """The relay of an upstream; `on_gap` is called when changes may have gone unheard."""
         self.audience: Audience | None = None
+        self._on_gap = on_gap
         self._upstream = upstream
         self._client: Client | None = None
         self._in_flight: dict[object, Caller] = {}
-        self._level: LoggingLevel | None = None
+        self.level: LoggingLevel | None = None
+        """The most verbose level that any client has asked for."""
         self._watched: set[str] = set()
         self._watched_changed = anyio.Event()
 
@@ -101,7 +108,7 @@ class Relay:
             return dict(params)
         meta: Message = {**params.get("_meta", {}), CLIENT_CAPABILITIES_META_KEY: {}}
         if caller:
-            meta[CLIENT_CAPABILITIES_META_KEY] = dict(caller.capabilities)
+            meta[CLIENT_CAPABILITIES_META_KEY] = relayed(caller.capabilities)
             if caller.log_level:
                 meta[LOG_LEVEL_META_KEY] = caller.log_level
         return {**params, "_meta": meta}
@@ -112,25 +119,26 @@ class Relay:
         Raises:
             MCPError: there is nobody to ask, the answer is an error, or the upstream never has enough.
         """
-        for _ in range(_ROUNDS):
-            if result.get("resultType") != "input_required" or (caller and caller.repeats_request):
-                return result
+        rounds = 0
+        while result.get("resultType") == "input_required" and not (caller and caller.repeats_request):
             if caller is None:
                 raise MCPError(
-                    INVALID_REQUEST, f"{self._upstream} asks for input, and there is no client to ask"
+                    INVALID_REQUEST, f"{self._upstream} asks for input, and no client is there to ask"
                 )
-            asked: Mapping[str, Message] = result.get("inputRequests") or {}
-            if not asked:
-                await anyio.sleep(_STATE_ONLY_PAUSE)
-            answers = {
-                key: await caller.ask(request["method"], request.get("params") or {})
-                for key, request in asked.items()
-            }
+            if rounds == _ROUNDS:
+                raise MCPError(
+                    INVALID_REQUEST, f"{self._upstream} asked for input {_ROUNDS} times and wants more"
+                )
+            rounds += 1
             again = {key: value for key, value in params.items() if key not in _RETRY_KEYS}
             if "requestState" in result:
                 again["requestState"] = result["requestState"]
-            result = await send({**again, "inputResponses": answers} if answers else again)
-        raise MCPError(INVALID_REQUEST, f"{self._upstream} asked for input more than {_ROUNDS} times over")
+            if answers := await self._answers(result.get("inputRequests") or {}, caller):
+                again["inputResponses"] = answers
+            else:
+                await anyio.sleep(_STATE_ONLY_PAUSE)
+            result = await send(again)
+        return result
 
     async def answer(self, method: str, params: Message) -> Message:
         """The answer to a request of the upstream, from the client it concerns.
@@ -140,7 +148,7 @@ class Relay:
         """
         onward = forwarded(params)
         caller = self._cause(lambda caller: declares(caller.capabilities, method, onward))
-        if caller is None and self.audience:
+        if caller is None and not self._in_flight and self.audience:
             caller = self.audience.sole(method, onward)
         if caller is None:
             raise MCPError(
@@ -162,7 +170,7 @@ class Relay:
 
     async def set_level(self, level: LoggingLevel) -> None:
         """Have the upstream log from `level` on, now and whenever it is connected to."""
-        self._level = level
+        self.level = level
         client = self._client
         if client and not _is_modern(client) and client.server_capabilities.logging:
             await self._try_tell(client, "logging/setLevel", {"level": level})
@@ -206,6 +214,12 @@ class Relay:
         if self._client and not _is_modern(self._client):
             await self._client.session._dispatcher.notify(method, None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
+    async def _answers(self, asked: Mapping[str, Message], caller: Caller) -> Message:
+        return {
+            key: await caller.ask(request["method"], request.get("params") or {})
+            for key, request in asked.items()
+        }
+
     def _cause(self, fits: Callable[[Caller], bool]) -> Caller | None:
         """The client whose call caused what just came, by the first two parts of the rule."""
         if sure := CALLER.get():
@@ -213,7 +227,7 @@ class Relay:
         return next((caller for caller in reversed(self._in_flight.values()) if fits(caller)), None)
 
     async def _raise_level(self, level: LoggingLevel) -> None:
-        if self._level is None or LEVELS.index(level) < LEVELS.index(self._level):
+        if self.level is None or LEVELS.index(level) < LEVELS.index(self.level):
             await self.set_level(level)
 
     async def _watch_now(self, method: str, uri: str) -> None:
@@ -223,8 +237,8 @@ class Relay:
 
     async def _catch_up(self, client: Client) -> None:
         """Repeat to a new connection what the last one had been told."""
-        if self._level:
-            await self.set_level(self._level)
+        if self.level:
+            await self.set_level(self.level)
         for uri in sorted(self._watched):
             await self._try_tell(client, "resources/subscribe", {"uri": uri})
 
@@ -248,17 +262,23 @@ class Relay:
                 tasks.cancel_scope.cancel()
 
     async def _listen_once(self, client: Client, uris: list[str]) -> None:
-        try:
-            async with client.listen(
-                tools_list_changed=True,
-                prompts_list_changed=True,
-                resources_list_changed=True,
-                resource_subscriptions=uris,
-            ) as events:
-                async for _ in events:
-                    pass
-        except Exception as error:  # noqa: BLE001  not hearing of changes is no reason to lose the upstream
-            log.info("upstream.listen_unavailable", upstream=self._upstream, reason=str(error))
+        """Keep a stream open; one that ends is opened again, as long as the upstream agrees to it."""
+        while True:
+            try:
+                async with client.listen(
+                    tools_list_changed=True,
+                    prompts_list_changed=True,
+                    resources_list_changed=True,
+                    resource_subscriptions=uris,
+                ) as events:
+                    with suppress(SubscriptionLost):
+                        async for _ in events:
+                            pass
+            except Exception as error:  # noqa: BLE001  not hearing of changes is no reason to lose the upstream
+                log.info("upstream.listen_unavailable", upstream=self._upstream, reason=str(error))
+                return
+            await anyio.sleep(_REOPENED_AFTER)
+            self._on_gap()
 
 
 def _is_modern(client: Client) -> bool:
