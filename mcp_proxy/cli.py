@@ -21,7 +21,7 @@ from mcp_proxy.render import print_content, print_json, print_outcome, print_row
 from mcp_proxy.results import describe
 from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard, running
 from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pairs
-from mcp_proxy.upstreams import NESTING, State, UpstreamUnavailableError
+from mcp_proxy.upstreams import NESTING, State, Status, UpstreamUnavailableError
 from tool_registry import UnusableSchemaError
 
 _DEEPEST = 3
@@ -137,7 +137,7 @@ async def serve(config: Path | None, **overrides: str | int | None) -> None:
     else:
         from mcp_proxy.http_server import serve_http  # noqa: PLC0415
 
-        await serve_http(settings)
+        await serve_http(settings, find(config))
 
 
 @main.command()
@@ -227,15 +227,23 @@ async def plan(config: Path | None, task: str, *, as_json: bool) -> None:
 @_running_loop
 async def upstreams(config: Path | None, *, as_json: bool) -> None:
     """Start every upstream and say how it went."""
-    async with _started(load(config)) as board:
+    async with _started(load(config), wait_for_all=True) as board:
         statuses = [upstream.status for upstream in board.upstreams.values()]
     if as_json:
         print_json([{**status.as_dict()} for status in statuses])
     else:
-        rows = ((s.upstream, s.state.value, s.tools, s.server, s.protocol, s.reason) for s in statuses)
-        print_rows("Upstreams", ("name", "state", "tools", "server", "protocol", "reason"), rows)
+        heads = ("name", "state", "tools", "server", "protocol", "started in", "restarts", "reason")
+        rows = map(_status_row, statuses)
+        print_rows("Upstreams", heads, rows)
     if any(status.state is not State.READY for status in statuses):
         raise SystemExit(Exit.FAILED)
+
+
+def _status_row(status: Status) -> tuple[object, ...]:
+    started = f"{status.start_ms:,.0f} ms" if status.connects else ""
+    restarts = max(status.connects - 1, 0)
+    about = (status.upstream, status.state.value, status.tools, status.server, status.protocol)
+    return (*about, started, restarts, status.reason)
 
 
 @main.command()
@@ -287,14 +295,20 @@ async def _reported(work: Awaitable[T]) -> T:
 
 
 @asynccontextmanager
-async def _started(settings: Settings) -> AsyncGenerator[Switchboard]:
-    """A switchboard whose upstreams have settled; the ones that failed are named on stderr."""
+async def _started(settings: Settings, *, wait_for_all: bool = False) -> AsyncGenerator[Switchboard]:
+    """A switchboard that knows what its upstreams offer; the ones that failed are named on stderr.
+
+    Args:
+        settings: what to start.
+        wait_for_all: wait for every upstream, however long it may take to start, and not just for what is
+            not known from before, for as long as a client would.
+    """
     async with running(settings) as board:
         with stderr.status(f"starting {len(board.upstreams)} upstreams…"):
-            await board.wait_started()
+            await (board.wait_started() if wait_for_all else board.wait_startup())
         for upstream in board.upstreams.values():
             status = upstream.status
-            if status.state is not State.READY:
+            if status.state is State.DOWN:
                 stderr.print(
                     f"[red]{escape(status.upstream)} is {status.state.value}[/]: {escape(status.reason)}"
                 )

@@ -4,8 +4,10 @@ Who is let in is decided in `http_auth`; what is answered, in `server`.
 """
 
 import socket
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from mcp_proxy.config import ConfigError, ServerSettings, Settings
 from mcp_proxy.http_auth import Admission, admission, require_protection
+from mcp_proxy.http_ending import OpenRequests
 from mcp_proxy.server import Front
 from mcp_proxy.signals import until_signalled
 from mcp_proxy.switchboard import Switchboard, running
@@ -35,8 +38,12 @@ _MESSAGES = "/messages/"
 log = structlog.stdlib.get_logger()
 
 
-async def serve_http(settings: Settings) -> None:
+async def serve_http(settings: Settings, configuration: Path | None = None) -> None:
     """Serve at `http://host:port/mcp`, and by default at `/sse`, until a signal comes.
+
+    Args:
+        settings: what to serve.
+        configuration: the file they came from, whose edits are followed; None follows none.
 
     Raises:
         ConfigError: the address cannot be listened on, or others could reach it without a token.
@@ -45,19 +52,20 @@ async def serve_http(settings: Settings) -> None:
     with _listening(settings.server) as listener:
         async with (
             anyio.create_task_group() as tasks,
-            running(settings) as board,
+            running(settings, watch=configuration) as board,
             admission(settings.server) as door,
         ):
+            requests = OpenRequests(http_app(board, door))
             config = uvicorn.Config(
-                http_app(board, door),
+                requests,
                 ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=_GRACE,
+                timeout_graceful_shutdown=_GRACE + 1,
             )
             server = _Server(config)
-            tasks.start_soon(_stop_on_signal, server)
+            tasks.start_soon(_stop_on_signal, server, requests)
             await server.serve([listener])
             tasks.cancel_scope.cancel()
 
@@ -129,11 +137,8 @@ class _Readiness:
     async def answer(self, request: Request) -> Response:
         statuses = [upstream.status for upstream in self._board.upstreams.values()]
         states = [status.state for status in statuses]
-        ready = State.READY in states and all(map(_has_settled, statuses))
-        body: dict[str, Any] = {
-            "ready": ready,
-            "upstreams": {state.value: states.count(state) for state in State},
-        }
+        ready = bool({State.READY, State.IDLE} & set(states)) and all(map(_has_settled, statuses))
+        body: dict[str, Any] = {"ready": ready, "upstreams": Counter(states)}
         if await self._door.admits(request):
             body["states"] = {status.upstream: status.state.value for status in statuses}
         return JSONResponse(body, 200 if ready else 503, {"Cache-Control": "no-store"})
@@ -175,6 +180,7 @@ class _Server(uvicorn.Server):
             log.info("server.listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}/mcp")
 
 
-async def _stop_on_signal(server: uvicorn.Server) -> None:
+async def _stop_on_signal(server: uvicorn.Server, requests: OpenRequests) -> None:
     await until_signalled()
     server.should_exit = True
+    await requests.end(_GRACE)

@@ -92,6 +92,9 @@ class CallRecord:
 
 Record = TaskRecord | CallRecord
 
+_FOREIGN = ("client", "text", "reason", "arguments", "error")
+"""Columns in which clients and upstreams have their say; the others are our own words, numbers and names."""
+
 _TABLES: Mapping[type[Record], str] = {TaskRecord: "tasks", CallRecord: "calls"}
 
 
@@ -152,7 +155,8 @@ def spent(connection: sqlite3.Connection, planner: str, since: datetime) -> Spen
 
 
 def _row(record: Record) -> dict[str, Any]:
-    row = redact({column.name: getattr(record, column.name) for column in fields(record)})
+    row = {column.name: getattr(record, column.name) for column in fields(record)}
+    row |= redact({name: row[name] for name in _FOREIGN if row.get(name)})
     if row["arguments"] is not None:
         row["arguments"] = json.dumps(row["arguments"], default=str, skipkeys=True)
     row["started_at"] = _stamp(record.started_at)

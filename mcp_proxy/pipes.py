@@ -90,8 +90,14 @@ class Pipe:
 
     @property
     def is_clear(self) -> bool:
-        """Whether a line can be written now without piling up behind others."""
-        return self._writer is not None and self._writable.is_set() and not self._writer.is_closing()
+        """Whether a line can be written now, to a peer that is still there, without piling up behind others."""
+        # What is written after the end is answered by nobody, though the writing end may still be open.
+        return (
+            not self._has_ended
+            and self._writer is not None
+            and self._writable.is_set()
+            and not self._writer.is_closing()
+        )
 
     def opened(self, reader: asyncio.ReadTransport, writer: asyncio.WriteTransport) -> None:
         self._reader, self._writer = reader, writer

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import anyio
 import structlog
 from mcp import MCPError
-from mcp.server import NotificationOptions, Server
+from mcp.server import Server
 from mcp.server.caching import CACHEABLE_METHODS, CacheHint
 from mcp.server.models import InitializationOptions
 from mcp.server.subscriptions import (
@@ -49,6 +49,7 @@ from mcp_proxy.callers import (
     connection_of,
     declared_with,
     is_stateless,
+    name_of,
     outbound_of,
 )
 from mcp_proxy.clients import Clients
@@ -58,6 +59,7 @@ from mcp_proxy.parking import Parking, StatelessCaller
 from mcp_proxy.person import ClientPerson, InputNeeded
 from mcp_proxy.relay import Relay
 from mcp_proxy.results import error_result, invalid_arguments, outcome_result, unavailable
+from mcp_proxy.sdk_server import SdkServer
 from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard
 from mcp_proxy.task_tools import DO, PLAN, read_request
 from mcp_proxy.upstreams import UpstreamUnavailableError
@@ -101,7 +103,7 @@ class Front:
         self._offerings = Offerings(board, _progress_to)
         self._parking = Parking()
         self._told = board.snapshot.catalog
-        self.server = Server[Any](
+        self.server = SdkServer(
             board.settings.server.name,
             version=__version__,
             title="Switchboard",
@@ -118,8 +120,7 @@ class Front:
     @property
     def options(self) -> InitializationOptions:
         """What the server says of itself in the handshake era."""
-        changes = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
-        return self.server.create_initialization_options(changes)
+        return self.server.create_initialization_options()
 
     def _register(self) -> None:
         self.server.middleware.append(self._remember_client)
@@ -139,6 +140,8 @@ class Front:
         answer("logging/setLevel", SetLevelRequestParams, self._set_level)
         hear = self.server.add_notification_handler
         hear("notifications/roots/list_changed", NotificationParams, self._roots_changed)
+        # An upstream may have asked for roots before there was a client to have any.
+        hear("notifications/initialized", NotificationParams, self._roots_changed)
 
     def _handle(
         self, method: str, params_type: type[P], handler: Callable[[Context, P], Awaitable[Result]]
@@ -200,7 +203,7 @@ class Front:
             ClientPerson(ctx, params),
             dry_run=request.dry_run,
             on_progress=_progress_to(ctx),
-            client=_client(ctx),
+            client=name_of(ctx),
         )
         return outcome_result(outcome)
 
@@ -214,7 +217,7 @@ class Front:
             hint = f"; near names: {', '.join(near)}" if near else ""
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}{hint}")
         return await self._board.call_tool(
-            tool, forwarded(ctx.params), _progress_to(ctx), client=_client(ctx)
+            tool, forwarded(ctx.params), _progress_to(ctx), client=name_of(ctx)
         )
 
     async def _subscribe(self, ctx: Context, params: SubscribeRequestParams) -> Result:
@@ -240,14 +243,15 @@ class Front:
         return {}
 
     async def _roots_changed(self, _ctx: Context, _params: NotificationParams) -> None:
-        for upstream in self._board.upstreams.values():
-            await upstream.relay.notify("notifications/roots/list_changed")
+        if self._clients.sole("roots/list", {}):
+            for upstream in self._board.upstreams.values():
+                await upstream.relay.notify("notifications/roots/list_changed")
 
     async def _remember_client(self, ctx: Context, call_next: Callable[[Context], Awaitable[Any]]) -> Any:
         self._clients.remember(ctx)
         # Handshake-era clients are settled once they say so, stateless ones with every request.
         if self._on_settled and (ctx.method == "notifications/initialized" or is_stateless(ctx)):
-            self._on_settled(ctx.protocol_version, _client(ctx), self.server.server_info_stamp)
+            self._on_settled(ctx.protocol_version, name_of(ctx), self.server.server_info_stamp)
         return await call_next(ctx)
 
     async def _tell_clients(self) -> None:
@@ -293,8 +297,3 @@ def _progress_to(ctx: Context) -> ProgressFnT | None:
         return None
     caller = CALLER.get()
     return caller.report_progress if isinstance(caller, StatelessCaller) else ctx.session.report_progress
-
-
-def _client(ctx: Context) -> str:
-    params = ctx.session.client_params
-    return f"{params.client_info.name} {params.client_info.version}" if params else ""

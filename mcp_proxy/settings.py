@@ -14,6 +14,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Discriminator,
     Field,
@@ -33,6 +34,8 @@ from mcp_proxy.gate import EXECUTE_FROM
 from tool_registry.naming import prefix_of
 
 _HTTP_URL = TypeAdapter(HttpUrl)
+
+_SHORTEST_TOKEN = 16
 
 _NOT_HTTP = ("is not an HTTP address", "write one such as http://127.0.0.1:3000/mcp")
 
@@ -92,6 +95,20 @@ class _UpstreamTable(_Table):
     """Era to speak: "legacy" opens with a handshake, a version is stateless, "auto" finds out."""
     start_timeout: Seconds = 30.0
     call_timeout: Seconds = 300.0
+    lazy: bool = False
+    """Have it run from its first call on only; one whose tools are not known yet is started once, to list them."""
+    idle_stop: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Seconds without a call after which it is stopped until the next one; 0 for never."""
+    max_restarts: int = Field(default=5, ge=1)
+    """Starts in a row that may fail before it is given up for a while, instead of being tried ever more slowly."""
+    retry_pause: Seconds = 60.0
+    """Seconds, at most, until one that was given up is tried again."""
+    allow: tuple[Text, ...] = ("*",)
+    """Which of its tools there are: patterns (`*`, `?`, `[a-z]`) for the names it gives them itself."""
+    deny: tuple[Text, ...] = ()
+    """Which of those there are not."""
+    validation: Literal["enforce", "warn", "off"] = "enforce"
+    """What becomes of a call whose arguments do not fit the tool's schema: "warn" logs it and passes it on."""
 
 
 class StdioUpstream(_UpstreamTable):
@@ -178,6 +195,46 @@ def _told_apart(
     return upstreams
 
 
+def _bearer_token(token: SecretStr) -> SecretStr:
+    value = token.get_secret_value()
+    if len(value) < _SHORTEST_TOKEN:
+        remedy = "make one with: openssl rand -hex 32"
+        raise _refusal(f"is shorter than {_SHORTEST_TOKEN} characters, and could be guessed", remedy)
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise _refusal("cannot stand in a header", "use letters, digits and -._~+/= only")
+    return token
+
+
+def _some_bytes(size: ByteSize) -> ByteSize:
+    if size < 1:
+        raise _refusal("lets nothing in", "give it a size such as 4 MiB")
+    return size
+
+
+class OAuthSettings(_Table):
+    """Access tokens of an OAuth 2.1 authorization server, for which Switchboard is the protected resource."""
+
+    issuer: Annotated[str, AfterValidator(_http_url)]
+    """Who issues the tokens: the `iss` they carry, letter for letter."""
+    resource_url: Annotated[str, AfterValidator(_http_url)]
+    """Where clients reach Switchboard, /mcp included: the `aud` their tokens must carry."""
+    required_scopes: tuple[Text, ...] = ()
+    jwks_url: Annotated[str, AfterValidator(_http_url)] | None = None
+    """The issuer's keys, for tokens that are JWTs."""
+    introspection_url: Annotated[str, AfterValidator(_http_url)] | None = None
+    """The issuer's introspection endpoint, for tokens that only it can read."""
+    client_id: str = ""
+    """How Switchboard introduces itself to the introspection endpoint."""
+    client_secret: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _verifies_one_way(self) -> "OAuthSettings":
+        if (self.jwks_url is None) == (self.introspection_url is None):
+            message = "needs either a jwks_url or an introspection_url"
+            raise _refusal(message, "give jwks_url if the issuer's tokens are JWTs, else introspection_url")
+        return self
+
+
 class ServerSettings(_Table):
     """How clients reach Switchboard."""
 
@@ -188,6 +245,27 @@ class ServerSettings(_Table):
     """0 takes any free port."""
     startup_wait: float = Field(default=10.0, ge=0, allow_inf_nan=False)
     """Seconds the first tools/list waits for upstreams to start."""
+    tokens: tuple[Annotated[SecretStr, AfterValidator(_bearer_token)], ...] = ()
+    """Bearer tokens, any of which lets a client in over HTTP."""
+    oauth: OAuthSettings | None = None
+    allow_anonymous: bool = False
+    """Let other machines in without a token."""
+    allowed_hosts: tuple[Text, ...] = ()
+    """Names clients may call this server by, beside `host` and those of this machine."""
+    allowed_origins: tuple[Text, ...] = ()
+    """Origins whose web pages may call this server, such as https://app.example.com, beside this machine's."""
+    stateless: bool = False
+    """Serve handshake clients over HTTP without sessions: nothing reaches them outside of a request."""
+    json_response: bool = False
+    """Answer with plain JSON instead of an event stream: no progress over HTTP."""
+    sse: bool = True
+    """Serve clients of the older HTTP+SSE transport too, at /sse."""
+    max_body: Annotated[ByteSize, AfterValidator(_some_bytes)] = ByteSize(4 * 1024 * 1024)
+    """Largest request over HTTP, in bytes or as in "4 MiB"."""
+    max_sessions: int = Field(default=1000, ge=1)
+    """Sessions open at once, for streamable HTTP and for SSE each."""
+    session_idle: Seconds = 1800.0
+    """Seconds without a request after which a streamable HTTP session ends."""
 
 
 class PlannerSettings(_Table):

@@ -30,7 +30,8 @@ class TerminalPerson:
         if not self._reachable:
             pairs = " ".join(f"--answer {question.parameter}=…" for question in ask.questions)
             return CannotAsk(f"add {pairs or '--yes'}")
-        stderr.print(f"[yellow]{escape(ask.reason)}[/]")
+        given = json.dumps(ask.call.arguments, ensure_ascii=False)
+        stderr.print(f"[yellow]{escape(ask.reason)}[/]\n  {escape(ask.call.tool.qualified)} {escape(given)}")
         return await anyio.to_thread.run_sync(self._ask_now, ask)
 
     def _ask_now(self, ask: Ask) -> Answers | Declined:

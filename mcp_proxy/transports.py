@@ -28,11 +28,12 @@ async def serve_stdio(settings: Settings, configuration: Path) -> None:
 
     Args:
         settings: what to serve.
-        configuration: the file they came from; greetings are kept for as long as it is not touched.
+        configuration: the file they came from; greetings are kept for as long as it is not touched, and
+            edits of its upstreams take effect at once.
     """
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
-        async with running(settings) as board:
+        async with running(settings, watch=configuration) as board:
             if sys.platform != "win32" and greeting.is_pipe(0) and greeting.is_pipe(1):
                 await _serve_pipes(board, configuration)
             else:

@@ -3,100 +3,47 @@
 A session is entered and left by its owner task alone; calls use it from any task.
 """
 
-import os
-import random
-import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
-from functools import partial
-from itertools import chain
-from typing import Any, NoReturn, cast
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Literal, NoReturn
 
 import anyio
 import structlog
-from mcp import Client, MCPError, StdioServerParameters
-from mcp.client._transport import TransportStreams
-from mcp.client.stdio import get_default_environment, stdio_client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared._httpx_utils import create_mcp_http_client
+from mcp import Client, ClientSession, MCPError
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT, Implementation
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_proxy import __version__
+from mcp_proxy.backoff import STILL_TRYING, Backoff
 from mcp_proxy.callers import CALLER
 from mcp_proxy.config import HttpUpstream, StdioUpstream
+from mcp_proxy.demand import Demand
+from mcp_proxy.dial import NESTING, dial, why_failed
 from mcp_proxy.listing import list_offer
-from mcp_proxy.process import Program, process_streams
+from mcp_proxy.pipes import Message
 from mcp_proxy.raw_calls import OnAnswer, OnProgress, RawCalls
 from mcp_proxy.raw_client import RawClient
 from mcp_proxy.relay import Relay
 from mcp_proxy.stderr_tail import StderrTail
+from mcp_proxy.upstream_status import State, Status, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
 from mcp_proxy.wire import send_raw, stamped, telling_its_end
 from tool_registry import Offer
+from tool_registry.visibility import unmatched, visible
+
+__all__ = ["NESTING", "State", "Status", "Upstream", "UpstreamUnavailableError"]
 
 _LASTING = 2.0
-"""Seconds from which a connection counts as having lasted, so that its end is a first failure."""
-
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 60.0
-"""Seconds between attempts to connect: doubling between these."""
+"""Seconds of being ready after which a connection counts as having lasted, and is made again at once."""
 
 _RECONNECT_GRACE = 5.0
 """Seconds a call waits for a connection that is being made at that moment."""
 
-NESTING = "SWITCHBOARD_NESTING"
-"""Environment variable that counts how many switchboards a process stands behind."""
-
 _CLIENT = Implementation(name="switchboard", version=__version__)
 
 log = structlog.stdlib.get_logger()
-
-
-class State(StrEnum):
-    """Where an upstream stands."""
-
-    CONNECTING = "connecting"
-    READY = "ready"
-    DOWN = "down"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What is known of an upstream at this moment."""
-
-    upstream: str
-    state: State
-    reason: str = ""
-    """Why it is down, in words for the user; empty otherwise."""
-    server: str = ""
-    """Name and version the server gives itself."""
-    protocol: str = ""
-    """Negotiated protocol version."""
-    tools: int = 0
-    connects: int = 0
-    """How many times a connection was made; more than one means it was lost and made again."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-class UpstreamUnavailableError(Exception):
-    """An upstream could not be reached, or went away before it answered. Nothing is known of the call's effect."""
-
-    def __init__(self, upstream: str, reason: str, *, in_flight: bool = False) -> None:
-        self.upstream = upstream
-        self.reason = reason
-        self.in_flight = in_flight
-        """Whether the request had been sent, so that it may have had an effect."""
-        detail = (
-            "stopped before it answered; the call may or may not have taken effect"
-            if in_flight
-            else "is not available"
-        )
-        super().__init__(f"upstream {upstream!r} {detail}: {reason}")
 
 
 class Upstream:
@@ -108,9 +55,18 @@ class Upstream:
         settings: StdioUpstream | HttpUpstream,
         on_offer: Callable[[Offer], Awaitable[None]],
         watchdog: Watchdog,
+        known: Offer | None = None,
     ) -> None:
-        self.status = Status(name, State.CONNECTING)
-        self.relay = Relay(name)
+        """An upstream that is not running yet.
+
+        Args:
+            name: its name in the configuration.
+            settings: how it is reached, and its options.
+            on_offer: takes what it offers, whenever that may have changed.
+            watchdog: ends its process should Switchboard die.
+            known: what it offered last, as far as that is known.
+        """
+        self.relay = Relay(name, on_gap=self._list_again)
         """What travels between this upstream and the clients beside its results."""
         self._name = name
         self._settings = settings
@@ -118,28 +74,55 @@ class Upstream:
         self._watchdog = watchdog
         self._client: Client | None = None
         self._raw: RawCalls | None = None
+        self._demand = Demand()
+        self._scope = anyio.CancelScope()
+        self._is_stopped = False
+        self._opened = self._ready_at = 0.0
         self._changed = anyio.Event()
         self._settled = anyio.Event()
         self._started = anyio.Event()
+        self._ended = anyio.Event()
+        sleeps = settings.lazy and known is not None
+        self.status = Status(
+            name, State.IDLE if sleeps else State.CONNECTING, tools=len(known.tools) if known else 0
+        )
 
-    async def run(self) -> NoReturn:
-        """Own the connection: connect, list, follow changes, reconnect. Ends only by cancellation."""
-        delays: Iterator[float] = _delays()
-        while True:
-            opened = anyio.current_time()
-            reason = await self._one_connection()
-            if self.status.state is State.READY and anyio.current_time() - opened > _LASTING:
-                # A connection that had lasted is made again at once.
-                delays = chain([0.0], _delays())
-            self._become(replace(self.status, state=State.DOWN, reason=reason))
-            delay = next(delays)
-            log.warning("upstream.down", upstream=self._name, reason=reason, retry_in_seconds=round(delay, 1))
-            await anyio.sleep(delay)
-            self._become(replace(self.status, state=State.CONNECTING))
+    async def run(self) -> None:
+        """Own the connection: connect, list, follow changes, reconnect. Ends when stopped, or by cancellation."""
+        try:
+            while not self._is_stopped:
+                with anyio.CancelScope() as self._scope:
+                    await self._keep_connected()
+        finally:
+            self._ended.set()
+
+    def restart(self, settings: StdioUpstream | HttpUpstream) -> None:
+        """Close the connection and make one as `settings` say; calls wait for it."""
+        self._settings = settings
+        self._demand.forget()
+        self._disconnect(Status(self._name, State.CONNECTING, connects=self.status.connects))
+        self._scope.cancel()
+
+    async def stop(self, reason: str) -> None:
+        """End `run`, and return when it has ended. Calls fail for `reason` from now on."""
+        self._is_stopped = True
+        self._disconnect(replace(self.status, state=State.DOWN, reason=reason, outlook=""))
+        self._scope.cancel()
+        await self._ended.wait()
 
     async def wait_started(self) -> None:
-        """Return when the first attempt to connect has succeeded or failed."""
+        """Have it run, and return when the first attempt to connect has succeeded or failed."""
+        self._demand.arisen.set()
         await self._started.wait()
+
+    async def wait_listed(self) -> None:
+        """As `wait_started`, but one that is lazy is not started for it, nor kept running."""
+        await self._started.wait()
+
+    @property
+    def validation(self) -> Literal["enforce", "warn", "off"]:
+        """What becomes of calls whose arguments do not fit."""
+        return self._settings.validation
 
     @property
     def call_timeout(self) -> float:
@@ -161,8 +144,19 @@ class Upstream:
         """
         if self._raw is None or self._client is None or not self._raw.pipe.is_clear:
             return None
-        number = self._raw.send(method, stamped(self._client.session, method, params), on_answer, on_progress)
-        return partial(self._raw.cancel, number)
+        raw, demand = self._raw, self._demand
+
+        def answered(message: Message | None) -> None:
+            demand.end()
+            on_answer(message)
+
+        def cancel(reason: str) -> None:
+            demand.end()
+            raw.cancel(number, reason)
+
+        demand.begin()
+        number = raw.send(method, stamped(self._client.session, method, params), answered, on_progress)
+        return cancel
 
     async def request(
         self, method: str, params: Mapping[str, Any], on_progress: ProgressFnT | None = None
@@ -176,22 +170,23 @@ class Upstream:
             UpstreamUnavailableError: there is no connection, it ended, or the time limit passed.
             MCPError: the upstream answered with an error, or asked for what nobody could answer.
         """
-        client = await self._connected_client()
-        caller = CALLER.get()
-        params = await self.relay.on_behalf_of(caller, params)
+        with self._demand.lasting():
+            session = await self._connected_session()
+            caller = CALLER.get()
+            params = await self.relay.on_behalf_of(caller, params)
 
-        async def send(params: dict[str, Any]) -> dict[str, Any]:
-            return await self._send(client, method, params, on_progress)
+            async def send(params: dict[str, Any]) -> dict[str, Any]:
+                return await self._send(session, method, params, on_progress)
 
-        with self.relay.carrying(caller):
-            return await self.relay.completed(await send(params), caller, params, send)
+            with self.relay.carrying(caller):
+                return await self.relay.completed(await send(params), caller, params, send)
 
     async def _send(
-        self, client: Client, method: str, params: dict[str, Any], on_progress: ProgressFnT | None
+        self, session: ClientSession, method: str, params: dict[str, Any], on_progress: ProgressFnT | None
     ) -> dict[str, Any]:
         timeout = self._settings.call_timeout
         try:
-            return await send_raw(client.session, method, params, timeout=timeout, on_progress=on_progress)
+            return await send_raw(session, method, params, timeout=timeout, on_progress=on_progress)
         except MCPError as error:
             if error.code == CONNECTION_CLOSED:
                 raise UpstreamUnavailableError(self._name, "the connection closed", in_flight=True) from error
@@ -200,22 +195,48 @@ class Upstream:
                 raise UpstreamUnavailableError(self._name, reason, in_flight=True) from error
             raise
 
-    async def _connected_client(self) -> Client:
-        if self.status.state is State.CONNECTING:
-            # The first time, the client may know the tools from an earlier run, and has every reason to wait.
-            first = not self._started.is_set()
-            with anyio.move_on_after(self._settings.start_timeout if first else _RECONNECT_GRACE):
+    async def _connected_session(self) -> ClientSession:
+        if self.status.state in (State.CONNECTING, State.IDLE):
+            # After a failure the caller is better served by an answer soon. Else there is every reason to wait.
+            limit = _RECONNECT_GRACE if self.status.reason else self._settings.start_timeout
+            with anyio.move_on_after(limit):
                 await self._settled.wait()
         if self._client is None:
-            reason = self.status.reason or "it is still starting"
-            raise UpstreamUnavailableError(self._name, f"{reason}; Switchboard keeps trying to reconnect")
-        return self._client
+            unknown = "the connection closed" if self.status.state is State.READY else "it is still starting"
+            said = (self.status.reason or unknown, self.status.outlook)
+            raise UpstreamUnavailableError(self._name, "; ".join(filter(None, said)))
+        return self._client.session
+
+    async def _keep_connected(self) -> NoReturn:
+        backoff = Backoff(self._settings.max_restarts, self._settings.retry_pause)
+        while True:
+            if self.status.state is State.IDLE:
+                await self._demand.arisen.wait()
+            self._become(replace(self.status, state=State.CONNECTING, outlook=STILL_TRYING))
+            reason = await self._one_connection()
+            if self.status.state is State.IDLE:
+                backoff.succeeded()
+                continue
+            pause = self._pause(backoff)
+            self._become(
+                replace(self.status, state=State.DOWN, reason=reason, outlook=backoff.outlook(pause))
+            )
+            log.warning("upstream.down", upstream=self._name, reason=reason, retry_in_seconds=round(pause, 1))
+            await anyio.sleep(pause)
+
+    def _pause(self, backoff: Backoff) -> float:
+        """Seconds from the end of a connection to the next attempt: none, if it had lasted."""
+        if self.status.state is State.READY and anyio.current_time() - self._ready_at > _LASTING:
+            backoff.succeeded()
+            return 0.0
+        return backoff.failed()
 
     async def _one_connection(self) -> str:
         """Connect, serve until the connection ends, and say why it ended."""
         limit = self._settings.start_timeout
         stderr = StderrTail(self._name)
         self._changed = anyio.Event()
+        self._opened = anyio.current_time()
         reason = "the connection closed"
         try:
             # The scope spans the whole connection, because task groups entered within it outlive the
@@ -225,7 +246,7 @@ class Upstream:
             if scope.cancelled_caught:
                 reason = f"did not start within {limit:g} s (start_timeout)"
         except Exception as error:  # noqa: BLE001  whatever an upstream does costs only that upstream
-            reason = _why(error, self._settings)
+            reason = why_failed(error, self._settings)
         finally:
             self._client = self._raw = None
         return f"{reason} (its last words: {stderr.last_words})" if stderr.last_words else reason
@@ -238,7 +259,7 @@ class Upstream:
             self._changed.set()
 
         async with (
-            self._transport(stderr) as transport,
+            dial(self._settings, stderr, self._watchdog) as (transport, raw),
             RawClient(
                 telling_its_end(transport, on_end),
                 mode=self._settings.protocol,
@@ -251,57 +272,79 @@ class Upstream:
             self.relay.connected(client),
         ):
             await client.discover()
-            await self._publish(client)
-            scope.deadline = float("inf")
-            while not ended.is_set():
-                await self._changed.wait()
-                self._changed = anyio.Event()
-                if not ended.is_set():
-                    await self._publish(client)
+            try:
+                self._raw = raw
+                await self._publish(client)
+                scope.deadline = math.inf
+                await self._follow(client, ended)
+            finally:
+                # Here, and not once all is closed: a session that is being left takes no requests.
+                self._client = self._raw = None
 
-    @asynccontextmanager
-    async def _transport(
-        self, stderr: StderrTail
-    ) -> AsyncGenerator[AbstractAsyncContextManager[TransportStreams]]:
-        """The SDK's transport for this upstream, not yet entered."""
-        settings = self._settings
-        if isinstance(settings, HttpUpstream):
-            headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
-            async with create_mcp_http_client(headers=headers) as http:
-                yield streamable_http_client(settings.url, http_client=http)
-            return
-        own = {name: value.get_secret_value() for name, value in settings.env.items()}
-        nesting = str(int(os.environ.get(NESTING, "0")) + 1)
-        env = {**get_default_environment(), **own, NESTING: nesting}
-        async with stderr.collecting() as errlog:
-            if sys.platform == "win32":
-                # The pipes below are POSIX only; the SDK knows how to end a process tree on Windows.
-                parameters = StdioServerParameters(
-                    command=settings.command, args=list(settings.args), env=env, cwd=settings.cwd
-                )
-                yield stdio_client(parameters, errlog=errlog)
+    async def _follow(self, client: RawClient, ended: anyio.Event) -> None:
+        """Publish every change until the connection ends, or nothing has been asked for long enough."""
+        while not ended.is_set():
+            with anyio.move_on_after(self._demand.ends_in(self._patience)):
+                await self._changed.wait()
+            if ended.is_set():
                 return
-            self._raw = RawCalls()
-            program = Program(settings.command, settings.args, env, settings.cwd)
-            yield process_streams(program, self._raw.pipe, errlog, self._watchdog)
+            if self._changed.is_set():
+                self._changed = anyio.Event()
+                await self._publish(client)
+            elif not self._demand.ends_in(self._patience):
+                self._demand.forget()
+                self._disconnect(replace(self.status, state=State.IDLE))
+                return
+
+    @property
+    def _patience(self) -> float:
+        """Seconds without a request after which the connection is closed."""
+        if self._settings.lazy and not self._demand.arisen.is_set():
+            return 0.0
+        return self._settings.idle_stop or math.inf
 
     async def _publish(self, client: RawClient) -> None:
         """List what the upstream offers and hand it on."""
-        offer = await list_offer(client, self._name, self._settings.prefix)
-        client.know_tools(offer.tools)
+        settings = self._settings
+        whole = await list_offer(client, self._name, settings.prefix)
+        client.know_tools(whole.tools)
+        offer = visible(whole, settings.allow, settings.deny)
         self._client = client
+        if self.status.state is State.CONNECTING:
+            self._begin_service()
+            for pattern in unmatched(whole, (*settings.allow, *settings.deny)):
+                log.warning("upstream.pattern_unmatched", upstream=self._name, pattern=pattern)
         about = client.server_info
         self._become(
-            Status(
-                self._name,
-                State.READY,
+            replace(
+                self.status,
+                state=State.READY,
                 server=f"{about.name} {about.version}".strip() if about else "",
                 protocol=client.protocol_version,
                 tools=len(offer.tools),
-                connects=self.status.connects + (self.status.state is State.CONNECTING),
             )
         )
         await self._on_offer(offer)
+
+    def _begin_service(self) -> None:
+        """Take note of a start that has succeeded."""
+        self._ready_at = anyio.current_time()
+        self._demand.renew()
+        self.status = replace(
+            self.status,
+            reason="",
+            outlook="",
+            connects=self.status.connects + 1,
+            start_ms=round((self._ready_at - self._opened) * 1000, 1),
+        )
+
+    def _disconnect(self, status: Status) -> None:
+        """Let no request begin on the connection, which is about to be closed."""
+        self._client = self._raw = None
+        self._become(status)
+
+    def _list_again(self) -> None:
+        self._changed.set()
 
     async def _hear(self, method: str, params: dict[str, Any]) -> None:
         if method.endswith("/list_changed"):
@@ -315,36 +358,9 @@ class Upstream:
 
     def _become(self, status: Status) -> None:
         self.status = status
-        if status.state is State.CONNECTING:
-            self._settled = anyio.Event()
-        else:
+        if status.state in (State.READY, State.DOWN):
             self._settled.set()
             self._started.set()
+        elif self._settled.is_set():
+            self._settled = anyio.Event()
         log.info("upstream.state", upstream=self._name, state=status.state.value, tools=status.tools)
-
-
-def _delays() -> Iterator[float]:
-    """Seconds to wait before each attempt: doubling, with jitter so that upstreams do not retry in step."""
-    delay = _FIRST_DELAY
-    while True:
-        yield delay * random.uniform(0.5, 1.0)  # noqa: S311  jitter is no secret
-        delay = min(delay * 2, _LONGEST_DELAY)
-
-
-def _why(error: BaseException, settings: StdioUpstream | HttpUpstream) -> str:
-    """A failed connection in words for the user."""
-    if isinstance(error, BaseExceptionGroup):
-        return _why(cast("BaseExceptionGroup[BaseException]", error).exceptions[0], settings)
-    if isinstance(settings, StdioUpstream):
-        if isinstance(error, FileNotFoundError):
-            missing = (
-                settings.cwd
-                if error.filename and str(error.filename) == str(settings.cwd)
-                else settings.command
-            )
-            return f"{missing!r} was not found; check the path, or that it is installed and on PATH"
-        if isinstance(error, PermissionError):
-            return f"{settings.command!r} may not be executed; check its permissions"
-    if isinstance(error, MCPError) and error.code == CONNECTION_CLOSED:
-        return "it exited or closed the connection while starting"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from local_llm.pocket.fill import Filling
 from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.vocabulary import VERBS
+from tool_registry.search import words
 
 _ASKING = re.compile(
     r"\b(?:how (?:do|does|can|could|should|would|to)|should (?:i|we)|why|did (?:i|we|you)|what (?:does|happens))\b",
@@ -13,6 +14,8 @@ _ASKING = re.compile(
 )
 _REFUSALS = frozenset({"don't", "don’t", "dont", "not", "never", "cannot", "can't", "can’t"})
 _POINTING = frozenset({"this", "these", "those", "them"})
+_UNLIKE_ANY = frozenset(words("append prepend insert restore undo undelete revert"))
+"""Verbs that no near one stands for: a tool that writes does not append, it replaces."""
 _THEN = frozenset({"and", "then", "also", "afterwards", ",", ";", ".", "&"})
 
 
@@ -29,6 +32,8 @@ def reservations(task: TaskReading, filling: Filling) -> Iterator[str]:
             yield f"“{token.lower}” forbids something"
         if token.lower in _POINTING or (token.lower == "it" and task.tokens[index - 1].stem in VERBS):
             yield f"“{token.lower}” points at something outside the task"
+        if token.stem in _UNLIKE_ANY - filling.tool.name - filling.tool.lead:
+            yield f"“{token.lower}” is more than the tool says it does"
         verb = token.stem in VERBS
         if verb and acted and task.tokens[index - 1].lower in _THEN:
             yield f"“{token.lower}” is a second step"

@@ -1,0 +1,279 @@
+"""Does it lose answers, leak, or leave anything behind? A long run of mixed calls, while upstreams are killed.
+
+    python -m benchmarks.soak [--calls N] [--seconds S] [--json PATH]
+
+Exits 1 if a single answer was lost, doubled or wrong, if memory grew, or if anything was left. Linux only.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import quantiles
+from typing import IO
+
+from benchmarks.contestants import environment, running
+from benchmarks.soak_links import Link, linked
+from benchmarks.soak_report import DRIFT_LIMIT, RECORD, Held, Record, Run, Sample, save, table
+from benchmarks.soak_traffic import EVERYTHING_LISTED, UPSTREAMS, Ledger, Mix
+from tests.serving import configured
+
+CALLS: Mapping[str, int] = {"stdio": 100_000, "http": 30_000}
+"""By transport, so that either takes two or three minutes on two cores."""
+SECONDS = 900.0
+FIRST_CALLS = 300
+"""Asked before anything is counted or killed, so that what is made once is there at the start."""
+
+LEAST_IN_FLIGHT, MOST_IN_FLIGHT = 16, 64
+CANCELLED = 0.05
+"""The part of the requests that the client cancels: at once, or a few requests later."""
+
+RECONNECT_EVERY = 500
+"""Requests of one client before the next one comes, where the transport knows of clients."""
+
+KILL_EVERY = 4.0
+"""Seconds between one upstream's SIGKILL and the next one's."""
+
+SAMPLE_EVERY = 0.5
+"""Seconds between one look at the memory and the next."""
+
+CALL_TIMEOUT = 20.0
+"""Seconds; so long only takes what was lost on the way."""
+
+PATIENCE = 60.0
+"""Seconds without any answer after which the run is over."""
+
+SETTLING = 60.0
+"""Seconds that upstreams have to be back at the end."""
+
+GRACE = 3.0
+"""Seconds an upstream may take to notice that the proxy is gone."""
+
+LOG_SHOWN = 5000
+"""Characters."""
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(slots=True)
+class Soak:
+    """One proxy under load."""
+
+    link: Link
+    folder: Path
+    mix: Mix
+    ledger: Ledger = field(default_factory=Ledger)
+    samples: list[Sample] = field(default_factory=list[Sample])
+    kills: int = 0
+    _doomed: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    """Requests to cancel, by the number of the request after which that is due."""
+    _answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def ask(self, calls: int, deadline: float) -> None:
+        """Ask so many requests, with fewer and more in flight by turns, then wait for the last answer."""
+        first = self.ledger.last_id + 1
+        for number in range(first, first + calls):
+            if time.monotonic() > deadline:
+                break
+            await self._until_waiting_below(_in_flight(number))
+            if number % RECONNECT_EVERY == 0:
+                await self.link.reconnect()
+            await self.link.send(self.ledger.ask(self.mix.request()))
+            await self._cancel_some(number)
+        await self._until_waiting_below(1)
+
+    async def _cancel_some(self, number: int) -> None:
+        """Cancel what is due after request `number`, which may be that very one."""
+        if self.mix.random.random() < CANCELLED:
+            due = number + self.mix.random.choice((0, 0, 1, 3, 10, 30))
+            self._doomed.setdefault(due, []).append(number)
+        for doomed in self._doomed.pop(number, ()):
+            if message := self.ledger.cancel(doomed):
+                await self.link.send(message)
+
+    async def _until_waiting_below(self, limit: int) -> None:
+        """Wait for answers.
+
+        Raises:
+            TimeoutError: none comes any more.
+        """
+        while self.ledger.waiting >= limit:
+            self._answered.clear()
+            await asyncio.wait_for(self._answered.wait(), PATIENCE)
+
+    async def read(self) -> None:
+        """Note everything the proxy says. Ends only by cancellation."""
+        while True:
+            self.ledger.take(await self.link.receive())
+            self._answered.set()
+
+    async def kill(self) -> None:
+        """Kill one upstream after the other. Ends only by cancellation."""
+        while True:
+            await asyncio.sleep(KILL_EVERY)
+            if upstreams := [pid for pid in running(self.folder) if _is_upstream(pid)]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.mix.random.choice(upstreams), signal.SIGKILL)
+                    self.kills += 1
+
+    async def watch(self) -> None:
+        """Measure the proxy's memory, again and again. Ends only by cancellation."""
+        while True:
+            self.samples.append(Sample(self.ledger.last_id, resident_mib(self.link.client.process.pid)))
+            await asyncio.sleep(SAMPLE_EVERY)
+
+    def held(self) -> Held:
+        """What the proxy holds at this moment."""
+        descriptors = Path(f"/proc/{self.link.client.process.pid}/fd").iterdir()
+        return Held(sum(1 for _ in descriptors), len(running(self.folder)))
+
+
+def resident_mib(pid: int) -> float:
+    """The memory a process holds, in MiB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
+
+
+async def soak(transport: str, calls: int, seconds: float, seed: int = 0) -> Run:
+    """One proxy, from its start to its end."""
+    # A killed process may still be writing there.
+    with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        try:
+            async with linked(transport, _configuration(folder), folder) as link:
+                run = await _measure(Soak(link, folder, Mix(seed)), transport, calls, seconds)
+                logged = _logged(link.client.log)
+        finally:
+            left = await _end_left_behind(folder)
+    return replace(run, logged=logged, exit_code=link.client.process.returncode or 0, left_behind=left)
+
+
+async def _measure(soaked: Soak, transport: str, calls: int, seconds: float) -> Run:
+    """Everything but what shows when the proxy has ended."""
+    began, ledger = time.monotonic(), soaked.ledger
+    deadline = began + seconds
+    async with _meanwhile(soaked.read):
+        await soaked.link.send(ledger.ask(EVERYTHING_LISTED))
+        await soaked.ask(FIRST_CALLS, deadline)
+        before = soaked.held()
+        with contextlib.suppress(TimeoutError):
+            async with _meanwhile(soaked.watch, soaked.kill):
+                await soaked.ask(calls, deadline)
+        took = time.monotonic() - began
+        after = await _settled(soaked.held, before)
+    ledger.close()
+    percentiles = quantiles(ledger.echo_seconds, n=100)
+    return Run(
+        transport=transport,
+        asked=dict(ledger.asked),
+        seconds=round(took, 1),
+        answers=ledger.answers,
+        echo_p50_ms=round(percentiles[49] * 1000, 1),
+        echo_p99_ms=round(percentiles[98] * 1000, 1),
+        kills=soaked.kills,
+        connections=soaked.link.connections,
+        samples=tuple(soaked.samples),
+        before=before,
+        after=after,
+        examples=tuple(ledger.examples),
+    )
+
+
+def _configuration(folder: Path) -> Path:
+    """Every upstream, marked as the proxy is, so that those left behind can be found."""
+    marks = {key: value for key, value in environment(folder).items() if value == str(folder)}
+    upstreams = {
+        name: {**upstream, "env": marks, "call_timeout": CALL_TIMEOUT} for name, upstream in UPSTREAMS.items()
+    }
+    return configured(folder, upstreams, server={"startup_wait": SETTLING})
+
+
+def _in_flight(number: int) -> int:
+    """How many requests may be in flight while request `number` is: up and down, in steps of fifty requests."""
+    span = MOST_IN_FLIGHT - LEAST_IN_FLIGHT
+    return LEAST_IN_FLIGHT + abs(number // 50 % (2 * span) - span)
+
+
+def _is_upstream(pid: int) -> bool:
+    try:
+        return b"tests/upstreams" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
+
+
+def _logged(log: IO[bytes]) -> str:
+    """The end of what the proxy logged, which logs errors only."""
+    log.seek(0)
+    return log.read().decode(errors="replace")[-LOG_SHOWN:]
+
+
+@contextlib.asynccontextmanager
+async def _meanwhile(*works: Callable[[], Coroutine[None, None, None]]) -> AsyncGenerator[None]:
+    """Have endless work done until the block ends."""
+    async with asyncio.TaskGroup() as tasks:
+        working = [tasks.create_task(work()) for work in works]
+        yield
+        for task in working:
+            task.cancel()
+
+
+async def _settled(held: Callable[[], Held], before: Held) -> Held:
+    """What is held once everything is as it was before, or when that takes too long."""
+    deadline = time.monotonic() + SETTLING
+    # There is no event to wait for, here and below: the processes are not our children.
+    while not (now := held()).is_back_to(before) and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+    return now
+
+
+async def _end_left_behind(folder: Path) -> int:
+    """Kill what still runs in `folder` after a moment of grace; how many processes that were."""
+    deadline = time.monotonic() + GRACE
+    while (pids := running(folder)) and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(pids)
+
+
+async def _record(calls: Mapping[str, int], seconds: float) -> Record:
+    runs: list[Run] = []
+    for transport, number in calls.items():
+        runs.append(run := await soak(transport, number, seconds))
+        print(
+            f"{transport}: {', '.join([*run.faults()]) or 'no fault'}", *run.examples, run.logged, sep="\n  "
+        )
+        print(f"  {run.answers}\n  memory {run.drift:+.1%}, {run.mib_per_100k:+.2f} MiB per 100,000 requests")
+    return Record(
+        date=datetime.now(UTC).date().isoformat(),
+        python=platform.python_version(),
+        cores=os.cpu_count() or 1,
+        system=f"{platform.system()} {platform.machine()}",
+        runs=tuple(runs),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--calls", type=int, help="requests per transport (default 100,000, HTTP 30,000)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="the most that either one may take")
+    parser.add_argument("--json", type=Path, default=RECORD, help="where the record is written")
+    arguments = parser.parse_args()
+    calls = {transport: arguments.calls or usual for transport, usual in CALLS.items()}
+    record = asyncio.run(_record(calls, arguments.seconds))
+    save(record, arguments.json)
+    print(f"\n{table(record)}")
+    sys.exit(any([*run.faults()] or run.drift > DRIFT_LIMIT for run in record.runs))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""What the soak found: the record it writes, what it counts as a fault, and the table made of it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from statistics import linear_regression
+
+from pydantic import TypeAdapter
+
+RECORD = Path(__file__).parent / "results" / "soak.json"
+
+WARM_UP = 0.1
+"""The part of a run after which memory counts."""
+
+DRIFT_LIMIT = 0.05
+"""The part of itself by which memory may have grown from after the warm-up to the end."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """What came of the requests, counted."""
+
+    expected: int = 0
+    unavailable: int = 0
+    """Answered with the news that the upstream has died, or is not back yet."""
+    cancelled: int = 0
+    answered_though_cancelled: int = 0
+    """Once, as is allowed: the answer was under way."""
+    wrong: int = 0
+    timed_out: int = 0
+    """Answered with the proxy's time limit, which only a lost answer reaches."""
+    unanswered: int = 0
+    doubled: int = 0
+    unasked: int = 0
+    """Answers to ids that were never asked, and progress of requests that were over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The proxy's process at one moment."""
+
+    requests: int
+    """Asked by then."""
+    resident_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the proxy holds while nothing is going on."""
+
+    descriptors: int
+    processes: int
+    """Itself and all below it."""
+
+    def is_back_to(self, before: "Held") -> bool:
+        """Whether nothing was gained, and every upstream is there."""
+        return self.descriptors <= before.descriptors and self.processes == before.processes
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One soak of one proxy process."""
+
+    transport: str
+    asked: Mapping[str, int]
+    """Requests by kind."""
+    seconds: float
+    answers: Answers
+    echo_p50_ms: float
+    echo_p99_ms: float
+    kills: int
+    connections: int
+    """Made by the client."""
+    samples: tuple[Sample, ...]
+    before: Held
+    after: Held
+    examples: tuple[str, ...]
+    """The first of what was not as expected."""
+    logged: str = ""
+    """The errors in the proxy's log."""
+    exit_code: int = 0
+    left_behind: int = 0
+    """Processes there still were after the proxy had ended."""
+
+    @property
+    def requests(self) -> int:
+        return sum(self.asked.values())
+
+    @property
+    def drift(self) -> float:
+        """The part by which resident memory grew from after the warm-up to the end."""
+        return self.memory_mib[1] / self.memory_mib[0] - 1
+
+    @property
+    def memory_mib(self) -> tuple[float, float]:
+        """The least resident memory of the tenth after the warm-up, and of the last one, in MiB.
+
+        The least, because large results on their way come and go: what stays without them is what leaks.
+        """
+        tenth = ceil(len(self.samples) * WARM_UP)
+        return _least(self.samples[tenth : 2 * tenth]), _least(self.samples[-tenth:])
+
+    @property
+    def mib_per_100k(self) -> float:
+        """MiB gained per 100,000 requests, after the warm-up, by least squares."""
+        counted = self.samples[ceil(len(self.samples) * WARM_UP) :]
+        line = linear_regression([s.requests for s in counted], [s.resident_mib for s in counted])
+        return line.slope * 100_000
+
+    def faults(self) -> Iterator[str]:
+        """Everything that must not be, but for memory, in words."""
+        answers, before, after = self.answers, self.before, self.after
+        for count, what in (
+            (answers.unanswered, "requests without an answer"),
+            (answers.doubled, "answers that came twice"),
+            (answers.unasked, "answers or progress to what nobody asked"),
+            (answers.wrong, "wrong answers"),
+            (answers.timed_out, "calls that timed out"),
+            (after.descriptors - before.descriptors, "descriptors more than at the start"),
+            (abs(after.processes - before.processes), "processes more or fewer than at the start"),
+            (self.left_behind, "processes left behind"),
+        ):
+            if count > 0:
+                yield f"{count} {what}"
+        if self.logged:
+            yield "errors in the proxy's log"
+        if self.exit_code:
+            yield f"the proxy ended with exit code {self.exit_code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """When, where, and every run."""
+
+    date: str
+    python: str
+    cores: int
+    system: str
+    runs: tuple[Run, ...]
+
+
+_FORMAT = TypeAdapter(Record)
+
+
+def save(record: Record, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_FORMAT.dump_json(record, indent=1) + b"\n")
+
+
+def load(path: Path = RECORD) -> Record:
+    return _FORMAT.validate_json(path.read_bytes())
+
+
+def table(record: Record) -> str:
+    """The runs side by side, as a markdown table."""
+    runs = record.runs
+    rows = (
+        ("", *(run.transport for run in runs)),
+        ("---",) * (len(runs) + 1),
+        _row("requests", runs, lambda run: f"{run.requests:,} in {run.seconds:.0f} s"),
+        _row("upstreams killed", runs, lambda run: f"{run.kills}"),
+        _row("client connections", runs, lambda run: f"{run.connections}"),
+        _row("cancelled", runs, lambda run: f"{run.answers.cancelled:,}"),
+        _row("never answered", runs, lambda run: f"{run.answers.unanswered}"),
+        _row("answered twice, or unasked", runs, lambda run: f"{run.answers.doubled + run.answers.unasked}"),
+        _row("wrong answers", runs, lambda run: f"{run.answers.wrong + run.answers.timed_out}"),
+        _row("echo under this load, p50 / p99", runs, _echo),
+        _row("resident memory, after warm-up → end", runs, _memory),
+        _row("descriptors, start → end", runs, lambda run: _held(run, "descriptors")),
+        _row("processes, start → end", runs, lambda run: _held(run, "processes")),
+        _row("processes left behind", runs, lambda run: f"{run.left_behind}"),
+    )
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _least(samples: Sequence[Sample]) -> float:
+    return min(sample.resident_mib for sample in samples)
+
+
+def _row(head: str, runs: Sequence[Run], cell: Callable[[Run], str]) -> tuple[str, ...]:
+    return (head, *map(cell, runs))
+
+
+def _echo(run: Run) -> str:
+    return f"{run.echo_p50_ms:.0f} / {run.echo_p99_ms:.0f} ms"
+
+
+def _memory(run: Run) -> str:
+    before, after = run.memory_mib
+    return f"{before:.0f} → {after:.0f} MiB ({run.drift:+.1%})"
+
+
+def _held(run: Run, what: str) -> str:
+    return f"{getattr(run.before, what)} → {getattr(run.after, what)}"

@@ -1,0 +1,205 @@
+"""Who is let in over HTTP: by the address they call, and by the bearer token they carry.
+
+Knows the headers of a request, never what is asked for. Tokens are neither kept with a request nor logged.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+import structlog
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend, RequireAuthMiddleware
+from mcp.server.auth.provider import AccessToken, TokenVerifier
+from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from pydantic import AnyHttpUrl, SecretStr
+from starlette.authentication import AuthenticationError
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mcp_proxy.config import ConfigError, ServerSettings
+from mcp_proxy.http_oauth import oauth_verifier
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+_FOR_PAGES: Mapping[str, Any] = {
+    "allow_methods": ("GET", "POST", "DELETE"),
+    "allow_headers": ("*",),
+    "expose_headers": ("Mcp-Session-Id", "WWW-Authenticate"),
+}
+"""What pages of an allowed origin may send and see."""
+
+log = structlog.stdlib.get_logger()
+
+
+def require_protection(server: ServerSettings) -> None:
+    """Refuse to let other machines call tools without anybody having said who may.
+
+    Raises:
+        ConfigError: it listens beyond this machine, for anyone, and that is not what was asked for.
+    """
+    if not (is_loopback(server.host) or server.tokens or server.oauth or server.allow_anonymous):
+        raise ConfigError(
+            None,
+            "server.host",
+            f"{server.host} lets other machines call every tool, and there are no tokens",
+            'set [server] tokens = ["${SWITCHBOARD_TOKEN}"] or a [server.oauth] table, '
+            "listen on 127.0.0.1, or set allow_anonymous = true if anyone may",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on `host`. Pure: names are not looked up."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@asynccontextmanager
+async def admission(server: ServerSettings) -> AsyncGenerator["Admission"]:
+    """Who is let in by these settings; open for as long as anybody may come."""
+    scopes = server.oauth.required_scopes if server.oauth else ()
+    verifiers: list[TokenVerifier] = [KnownTokens(server.tokens, scopes)] if server.tokens else []
+    async with AsyncExitStack() as stack:
+        if server.oauth:
+            verifiers.append(await stack.enter_async_context(oauth_verifier(server.oauth)))
+        yield Admission(server, FirstOf(verifiers) if verifiers else None)
+
+
+class Admission:
+    """The checks before any request is looked at."""
+
+    def __init__(self, server: ServerSettings, verifier: TokenVerifier | None) -> None:
+        """By these settings; `verifier` knows the tokens, None lets everyone in who calls a name of ours."""
+        self._security = TransportSecurityMiddleware(_addresses(server))
+        self._verifier = verifier
+        self._pages = server.allowed_origins
+        self._oauth = server.oauth
+        self._scopes = list(server.oauth.required_scopes) if server.oauth else []
+
+    def guarding(self, app: ASGIApp) -> ASGIApp:
+        """`app`, for requests that are let in; the others are answered 401, 403 or 421."""
+        if self._verifier:
+            metadata = (
+                build_resource_metadata_url(AnyHttpUrl(self._oauth.resource_url)) if self._oauth else None
+            )
+            app = RequireAuthMiddleware(app, self._scopes, metadata)
+        return _CalledByName(self._security, app)
+
+    async def admits(self, request: Request) -> bool:
+        """Whether `guarding` would let this request in."""
+        if await self._security.validate_request(request) is not None:
+            return False
+        user = request.scope.get("user")
+        return self._verifier is None or (
+            isinstance(user, AuthenticatedUser) and set(self._scopes) <= set(user.scopes)
+        )
+
+    def middleware(self) -> Sequence[Middleware]:
+        """What browsers are told in advance, and what reads tokens, for the whole application."""
+        layers: list[Middleware] = []
+        if self._pages:
+            # Before the tokens: a browser asks whether a page may call without showing the page's token.
+            layers.append(Middleware(CORSMiddleware, allow_origin_regex=_origins(self._pages), **_FOR_PAGES))
+        if self._verifier:
+            backend = BearerAuthBackend(self._verifier)
+            layers.append(Middleware(AuthenticationMiddleware, backend=backend, on_error=_cannot_verify))
+            layers.append(Middleware(AuthContextMiddleware))
+        return layers
+
+    def routes(self) -> Sequence[Route]:
+        """Where clients learn who issues the tokens: the protected resource metadata of RFC 9728."""
+        if self._oauth is None:
+            return ()
+        return create_protected_resource_routes(
+            AnyHttpUrl(self._oauth.resource_url), [AnyHttpUrl(self._oauth.issuer)], self._scopes or None
+        )
+
+
+def _addresses(server: ServerSettings) -> TransportSecuritySettings:
+    """The Host and Origin headers that are let in: a foreign page must not reach us through a name of its own."""
+    own = f"[{server.host}]" if ":" in server.host else server.host
+    local = dict.fromkeys((*_LOOPBACK, own))
+    return TransportSecuritySettings(
+        allowed_hosts=_at_any_port((*local, *server.allowed_hosts)),
+        allowed_origins=[*_at_any_port(f"http://{host}" for host in local), *server.allowed_origins],
+    )
+
+
+def _at_any_port(hosts: Iterable[str]) -> list[str]:
+    return [form for host in hosts for form in (host, f"{host}:*")]
+
+
+def _origins(allowed: Iterable[str]) -> str:
+    """A pattern of these origins, each as it stands or, written with `:*`, at any port."""
+    forms = (re.escape(each.removesuffix(":*")) + r":\d+" * each.endswith(":*") for each in allowed)
+    return "|".join(forms)
+
+
+def _cannot_verify(_: HTTPConnection, error: AuthenticationError) -> Response:
+    return PlainTextResponse(f"{error}\n", 503, {"Retry-After": "5"})
+
+
+@dataclass(frozen=True, slots=True)
+class _CalledByName:
+    """An application for requests that call this server by a name it goes by."""
+
+    security: TransportSecurityMiddleware
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        refusal = await self.security.validate_request(request)
+        if refusal is not None:
+            host, origin = request.headers.get("host"), request.headers.get("origin")
+            remedy = "if it is yours, add it to [server] allowed_hosts or allowed_origins"
+            log.warning(
+                "request.refused", status=refusal.status_code, host=host, origin=origin, remedy=remedy
+            )
+        await (refusal or self.app)(scope, receive, send)
+
+
+class KnownTokens(TokenVerifier):
+    """The tokens of the configuration. Comparing takes the same time whatever was sent."""
+
+    def __init__(self, tokens: Iterable[SecretStr], scopes: Iterable[str]) -> None:
+        """`tokens` let in with `scopes`."""
+        self._digests = [_digest(token.get_secret_value()) for token in tokens]
+        self._scopes = list(scopes)
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        given = _digest(token)
+        matches = [hmac.compare_digest(given, known) for known in self._digests]
+        if not any(matches):
+            return None
+        # Sessions belong to the token that opened them.
+        return AccessToken(token="", client_id=f"token-{matches.index(True)}", scopes=self._scopes)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+class FirstOf(TokenVerifier):
+    """Several verifiers, of which any may know a token."""
+
+    def __init__(self, verifiers: Iterable[TokenVerifier]) -> None:
+        self._verifiers = tuple(verifiers)
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        for verifier in self._verifiers:
+            if found := await verifier.verify_token(token):
+                return found
+        return None

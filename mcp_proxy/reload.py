@@ -1,0 +1,57 @@
+"""Live reload: while Switchboard runs, what its configuration file says of upstreams takes effect once it is saved."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+import structlog
+
+from mcp_proxy.config import ConfigError, HttpUpstream, Settings, StdioUpstream, load
+from mcp_proxy.greeting import fingerprint
+
+_LOOK_EVERY = 0.5
+"""Seconds between looks at the file. It counts as saved once two looks find it the same."""
+
+Adopt = Callable[[Mapping[str, StdioUpstream | HttpUpstream]], Awaitable[None]]
+
+log = structlog.stdlib.get_logger()
+
+
+async def follow(path: Path, adopt: Adopt) -> NoReturn:
+    """Hand the upstreams that the file names to `adopt`, now and whenever it has been edited.
+
+    A file that cannot be used is logged and changes nothing; so are changes outside of `[upstreams]`.
+    """
+    read = seen = None
+    settings: Settings | None = None
+    while True:
+        now = _fingerprint(path)
+        if now == seen and now != read:
+            read = now
+            settings = await _reload(path, settings, adopt)
+        seen = now
+        await anyio.sleep(_LOOK_EVERY)
+
+
+async def _reload(path: Path, before: Settings | None, adopt: Adopt) -> Settings | None:
+    """Adopt what the file says; returns its settings, or those of `before` if it cannot be used."""
+    try:
+        settings = load(path)
+    except ConfigError as error:
+        log.warning("config.not_reloaded", problem=str(error), until_mended="the last good one stays")
+        return before
+    if before:
+        for table in Settings.model_fields.keys() - {"upstreams"}:
+            if getattr(settings, table) != getattr(before, table):
+                log.warning("config.needs_restart", table=table)
+    await adopt(settings.upstreams)
+    return settings
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    """What changes when the file is edited; empty while it is not there."""
+    try:
+        return fingerprint(str(path))
+    except OSError:
+        return {}
