@@ -18,6 +18,19 @@ from mcp_proxy.config import HttpUpstream, StdioUpstream
 from tool_registry import Offer
 
 _VERSION = 1
+_BESIDE_THE_POINT = {
+    *("env", "headers"),  # they hold secrets, and seldom decide what is offered
+    *(
+        "enabled",
+        "lazy",
+        "idle_stop",
+        "validation",
+        "max_restarts",
+        "retry_pause",
+        "start_timeout",
+        "call_timeout",
+    ),
+}
 _KINDS = ("tools", "prompts", "resources", "templates")
 
 log = structlog.stdlib.get_logger()
@@ -54,8 +67,7 @@ class CatalogCache:
 
     @staticmethod
     def _path(folder: Path, name: str, settings: StdioUpstream | HttpUpstream) -> Path:
-        # Not the environment or headers: they hold secrets, and seldom decide what is offered.
-        how = settings.model_dump(mode="json", exclude={"env", "headers"})
+        how = settings.model_dump(mode="json", exclude=_BESIDE_THE_POINT)
         digest = hashlib.sha256(orjson.dumps([name, how], option=orjson.OPT_SORT_KEYS)).hexdigest()
         return folder / f"{digest[:32]}.json"
 

@@ -34,6 +34,7 @@ from mcp_proxy.switchboard import Switchboard, running
 from mcp_proxy.task_tools import DO, PLAN
 from mcp_proxy.upstreams import State, UpstreamUnavailableError
 from tool_registry import Catalog
+from tool_registry.visibility import is_visible
 
 _NODE_TIMEOUT = 10.0
 _ANSWER_TIMEOUT = 10.0
@@ -150,7 +151,9 @@ async def _observe(board: Switchboard) -> list[Observed]:
 async def _observed(board: Switchboard, name: str, seconds: float) -> Observed:
     status = board.upstreams[name].status
     answer, listed = await _listed(board, name) if status.state is State.READY else (None, ())
-    return Observed(status, seconds, answer, listed)
+    settings = board.settings.upstreams[name]
+    shown = tuple(tool for tool in listed if is_visible(tool, settings.allow, settings.deny))
+    return Observed(status, seconds, answer, shown)
 
 
 async def _listed(board: Switchboard, upstream: str) -> tuple[float | None, tuple[str, ...]]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import anyio
 import pytest
+from mcp import Client
 from mcp_types import CallToolResult, ToolListChangedNotification
 from structlog.testing import capture_logs
 
 from mcp_proxy.upstreams import State
+from tests.http.listening import listening
 from tests.serving import ERAS, Progress, configured, script, serving, text_of
 from tests.upstream_options.parts import (
     DEADLINE,
@@ -148,3 +150,13 @@ async def test_an_upstream_that_is_down_is_mended_by_an_edit_without_waiting_for
         await until(lambda: board.upstreams["a"].status.state is State.READY)
         answer = await board.request("a", "tools/call", {"name": "pid"})
         assert json.dumps(int(answer["content"][0]["text"])) in (tmp_path / "a").read_text()
+
+
+async def test_over_http_the_file_is_followed_too_and_the_command_line_still_counts(tmp_path: Path) -> None:
+    a, b = counted(tmp_path / "a"), counted(tmp_path / "b")
+    async with listening(configured(tmp_path, {"a": a})) as server, Client(server.url) as client:
+        await until_listed(client, "a__pid")
+        configured(tmp_path, {"a": a, "b": b})
+        await until_listed(client, "a__pid", "b__pid")
+        assert await pid_of(client, "b") > 0
+        assert "config.needs_restart" not in server.log
