@@ -40,8 +40,8 @@ CANCELLED = 0.05
 RECONNECT_EVERY = 500
 """Requests of one client before the next one comes, where the transport knows of clients."""
 
-KILL_EVERY = 4.0
-"""Seconds between one upstream's SIGKILL and the next one's."""
+FIRST_KILL, KILL_EVERY = 0.5, 4.0
+"""Seconds until one upstream is killed, and between that and the next."""
 
 SAMPLE_EVERY = 0.5
 """Seconds between one look at the memory and the next."""
@@ -118,8 +118,10 @@ class Soak:
 
     async def kill(self) -> None:
         """Kill one upstream after the other. Ends only by cancellation."""
+        pause = FIRST_KILL
         while True:
-            await asyncio.sleep(KILL_EVERY)
+            await asyncio.sleep(pause)
+            pause = KILL_EVERY
             if upstreams := [pid for pid in running(self.folder) if _is_upstream(pid)]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.mix.random.choice(upstreams), signal.SIGKILL)
