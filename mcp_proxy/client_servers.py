@@ -21,7 +21,7 @@ _OWN_PACKAGES = frozenset({"mcp_proxy", "mcp-switchboard"})
 
 _UPSTREAM: TypeAdapter[Any] = TypeAdapter(Upstream)
 
-_REFERENCE = re.compile(r"(?<!\$)\$\{[^}]*\}")
+_STANDS_FOR = re.compile(r"(?<!\$)\$\{[^}]*\}")
 """A variable that stands for something; `$${` and an unclosed `${` are plain text."""
 
 _KNOWN = frozenset({"command", "args", "env", "cwd", "url", "headers", "type", "transport", "disabled"})
@@ -230,7 +230,7 @@ class _Translation:
 
 def _problem(table: Mapping[str, Any]) -> str:
     """Why the configuration would be refused with this table in it; an address with a reference cannot be judged."""
-    judged = {**table, "prefix": "any", "enabled": not _REFERENCE.search(table.get("url", ""))}
+    judged = {**table, "prefix": "any", "enabled": not _STANDS_FOR.search(table.get("url", ""))}
     try:
         _UPSTREAM.validate_python(judged)
     except ValidationError as error:
