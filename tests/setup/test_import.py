@@ -74,7 +74,7 @@ def test_a_server_of_a_client_becomes_a_table(case: dict[str, Any]) -> None:
     "server",
     [
         {"command": "SECRET"},
-        {"command": "x", "cwd": "/work/SECRET"},
+        {"command": "x", "cwd": "/srv/SECRET"},
         {"command": "x", "args": ["SECRET"]},
         {"command": "x", "args": ["-e", "A=SECRET"]},
         {"command": "x", "args": ["--header", "X: ${B} SECRET"]},
