@@ -1,9 +1,12 @@
 """What is measured: the upstream itself, Switchboard, and FastMCP's proxy, started as users start them."""
 
+import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,9 @@ from tests.npm_upstreams import Launch, claude_flow, everything_stdio
 
 _MARK = "OVERHEAD_BENCHMARK"
 """A variable every upstream is given, so that those a proxy leaves behind can be found."""
+
+GRACE = 3.0
+"""Seconds an upstream may take to notice that its proxy is gone."""
 
 Upstreams = Mapping[str, Launch]
 """How each upstream is started, by name."""
@@ -65,6 +71,18 @@ def running(folder: Path) -> list[int]:
             if wanted in (process / "environ").read_bytes().split(b"\0"):
                 found.append(int(process.name))
     return found
+
+
+async def end_left_behind(folder: Path) -> int:
+    """Kill what still runs in `folder` after a moment of grace; how many processes that were."""
+    deadline = time.monotonic() + GRACE
+    # There is no event to wait for: the processes are not our children.
+    while (pids := running(folder)) and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(pids)
 
 
 def _direct(_: Path, upstreams: Upstreams) -> list[str]:

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import platform
-import signal
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from math import ceil
 from pathlib import Path
 from statistics import median
 
-from benchmarks.contestants import Contestant, contestants, environment, running, upstreams
+from benchmarks.contestants import Contestant, contestants, end_left_behind, environment, upstreams
 from benchmarks.overhead_report import RECORD, Measured, Record, Sample, conditions, save, table
 from benchmarks.raw_client import RawClient, ServerFailedError, started
 from tests import npm_upstreams
@@ -33,9 +32,6 @@ SEQUENTIAL, CONCURRENT, IN_FLIGHT, LISTINGS = 300, 2000, 16, 30
 
 SECONDS = 6.0
 """The most that one series of calls or listings may take; a slow setup makes fewer."""
-
-GRACE = 3.0
-"""Seconds an upstream may take to notice that its proxy is gone."""
 
 CLAUDE_FLOW_TOOLS = 353
 
@@ -121,20 +117,8 @@ async def _in_fresh_folder(work: Callable[[Path], Awaitable[Figures]]) -> tuple[
         try:
             figures = await work(folder)
         finally:
-            left = await _end_left_behind(folder)
+            left = await end_left_behind(folder)
     return figures, left
-
-
-async def _end_left_behind(folder: Path) -> int:
-    """Kill what still runs in `folder` after a moment of grace; how many processes that were."""
-    deadline = time.monotonic() + GRACE
-    # There is no event to wait for: the processes are not our children.
-    while (pids := running(folder)) and time.monotonic() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return len(pids)
 
 
 async def run(rounds: int) -> Record:

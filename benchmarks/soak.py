@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import IO
 
-from benchmarks.contestants import environment, running
+from benchmarks.contestants import end_left_behind, environment, running
 from benchmarks.soak_links import Link, linked
 from benchmarks.soak_report import DRIFT_LIMIT, RECORD, Held, Record, Run, Sample, save, table
 from benchmarks.soak_traffic import EVERYTHING_LISTED, UPSTREAMS, Ledger, Mix
@@ -54,9 +54,6 @@ PATIENCE = 60.0
 
 SETTLING = 60.0
 """Seconds that upstreams have to be back at the end."""
-
-GRACE = 3.0
-"""Seconds an upstream may take to notice that the proxy is gone."""
 
 LOG_SHOWN = 5000
 """Characters."""
@@ -154,7 +151,7 @@ async def soak(transport: str, calls: int, seconds: float, seed: int = 0) -> Run
                 run = await _measure(Soak(link, folder, Mix(seed)), transport, calls, seconds)
                 logged = _logged(link.client.log)
         finally:
-            left = await _end_left_behind(folder)
+            left = await end_left_behind(folder)
     return replace(run, logged=logged, exit_code=link.client.process.returncode or 0, left_behind=left)
 
 
@@ -234,17 +231,6 @@ async def _settled(held: Callable[[], Held], before: Held) -> Held:
     while not (now := held()).is_back_to(before) and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.2)
     return now
-
-
-async def _end_left_behind(folder: Path) -> int:
-    """Kill what still runs in `folder` after a moment of grace; how many processes that were."""
-    deadline = time.monotonic() + GRACE
-    while (pids := running(folder)) and time.monotonic() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return len(pids)
 
 
 async def _record(calls: Mapping[str, int], seconds: float) -> Record:

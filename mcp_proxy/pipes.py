@@ -12,13 +12,13 @@ from typing import Any, Protocol, Self, cast
 
 import anyio
 import orjson
-from anyio.streams.memory import MemoryObjectReceiveStream
 from mcp.shared.message import SessionMessage
 from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCMessage, jsonrpc_message_adapter
 from pydantic import ValidationError
 
+from mcp_proxy.streams import Incoming, TappedStream
+
 Message = dict[str, Any]
-Incoming = SessionMessage | Exception
 Take = Callable[[Message], bool]
 """Handles a message and returns True, or leaves it to the SDK and returns False. Must not raise."""
 
@@ -75,7 +75,7 @@ class Pipe:
         self._has_ended = False
         self._lines = Lines()
         self._to_sdk, from_sdk = anyio.create_memory_object_stream[Incoming](math.inf)
-        self.read_stream = _ReadStream(from_sdk, self._resume_reading)
+        self.read_stream = TappedStream(from_sdk, on_taken=self._resume_reading)
         self.write_stream = _WriteStream(self)
         self._reader: asyncio.ReadTransport | None = None
         self._writer: asyncio.WriteTransport | None = None
@@ -194,39 +194,6 @@ def _for_sdk(message: object) -> Incoming:
             return error
         told = ErrorData(code=INTERNAL_ERROR, message="the answer is not a valid JSON-RPC response")
         return SessionMessage(JSONRPCError(jsonrpc="2.0", id=number, error=told))
-
-
-class _ReadStream:
-    """The SDK's view of what comes in; taking a message makes room for the next."""
-
-    def __init__(self, stream: MemoryObjectReceiveStream[Incoming], on_taken: Callable[[], None]) -> None:
-        self._stream = stream
-        self._on_taken = on_taken
-
-    async def receive(self) -> Incoming:
-        return await self.__anext__()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Incoming:
-        item = await self._stream.__anext__()
-        self._on_taken()
-        return item
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 class _WriteStream:

@@ -247,8 +247,6 @@ class Upstream:
                 reason = f"did not start within {limit:g} s (start_timeout)"
         except Exception as error:  # noqa: BLE001  whatever an upstream does costs only that upstream
             reason = why_failed(error, self._settings)
-        finally:
-            self._client = self._raw = None
         return f"{reason} (its last words: {stderr.last_words})" if stderr.last_words else reason
 
     async def _connect_and_follow(self, stderr: StderrTail, scope: anyio.CancelScope) -> None:

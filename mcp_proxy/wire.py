@@ -6,19 +6,15 @@ knows what the messages mean.
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import anyio
 from mcp import ClientSession
-from mcp.client._transport import ReadStream, Transport, TransportStreams
+from mcp.client._transport import Transport, TransportStreams
 from mcp.shared.dispatcher import CallOptions, ProgressFnT
-from mcp.shared.message import SessionMessage
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_proxy.hops import OF_THE_CLIENT
-
-Incoming = SessionMessage | Exception
+from mcp_proxy.streams import TappedStream
 
 
 async def send_raw(
@@ -72,47 +68,6 @@ def stamped(
     return data["params"]
 
 
-class _EndingStream:
-    """A read stream that calls `on_end` once, when it has delivered its last message."""
-
-    def __init__(self, stream: ReadStream[Incoming], on_end: Callable[[], None]) -> None:
-        self._stream = stream
-        self._on_end = on_end
-
-    async def receive(self) -> Incoming:
-        return await self.__anext__()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Incoming:
-        try:
-            return await self._stream.__anext__()
-        except (StopAsyncIteration, anyio.ClosedResourceError):
-            self._on_end()
-            raise
-
-    async def __aenter__(self) -> Self:
-        await self._stream.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return await self._stream.__aexit__(exc_type, exc_val, exc_tb)
-
-    @property
-    def last_context(self) -> Any:
-        """The context of the last message's sender, which the SDK's dispatcher looks for."""
-        return getattr(self._stream, "last_context", None)
-
-
 def telling_its_end(
     transport: AbstractAsyncContextManager[TransportStreams], on_end: Callable[[], None]
 ) -> Transport:
@@ -121,6 +76,6 @@ def telling_its_end(
     @asynccontextmanager
     async def watched() -> AsyncGenerator[TransportStreams]:
         async with transport as (read, write):
-            yield _EndingStream(read, on_end), write
+            yield TappedStream(read, on_end=on_end), write
 
     return watched()

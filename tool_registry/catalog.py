@@ -144,10 +144,6 @@ class Catalog:
             return Catalog(tuple(offer if o.upstream == offer.upstream else o for o in self.offers))
         return Catalog((*self.offers, offer))
 
-    def without(self, upstream: str) -> "Catalog":
-        """A catalog without anything of `upstream`."""
-        return Catalog(tuple(offer for offer in self.offers if offer.upstream != upstream))
-
     def owner_of(self, uri: str) -> str | None:
         """The upstream that answers for resource `uri`: listed, matched by a template, or None."""
         if entry := self.resources.get(uri):
