@@ -62,6 +62,9 @@ class Entry:
 class ToolEntry(Entry):
     """A tool: an `Entry` with schemas and annotations."""
 
+    preset: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Arguments that the configuration gives: a client need not, and may not give others."""
+
     @property
     def input_schema(self) -> Mapping[str, Any]:
         return _object(self.definition.get("inputSchema"))
@@ -101,6 +104,10 @@ class ToolEntry(Entry):
             UnusableSchemaError: the upstream's schema is itself invalid.
         """
         return argument_problems(self.validator, arguments)
+
+    def completed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`arguments` with those that the configuration gives."""
+        return {**arguments, **self.preset} if self.preset else arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +153,17 @@ class Catalog:
 
     def owner_of(self, uri: str) -> str | None:
         """The upstream that answers for resource `uri`: listed, matched by a template, or None."""
-        if entry := self.resources.get(uri):
-            return entry.upstream
-        for template in self.templates.values():
-            if _template_pattern(template.name).fullmatch(uri):
-                return template.upstream
-        return None
+        return owner_of(uri, self.resources, self.templates)
+
+
+def owner_of(uri: str, resources: Mapping[str, Entry], templates: Mapping[str, Entry]) -> str | None:
+    """The upstream that answers for resource `uri`: listed, matched by a template, or None."""
+    if entry := resources.get(uri):
+        return entry.upstream
+    for template in templates.values():
+        if _template_pattern(template.name).fullmatch(uri):
+            return template.upstream
+    return None
 
 
 def _listed(

@@ -27,10 +27,12 @@ def qualify(prefix: str, name: str, limit: int = NAME_LIMIT) -> str:
     `_` and six hexadecimal digits of its SHA-256, so that two altered names do not meet.
     """
     plain = f"{prefix}{SEPARATOR}{name}" if prefix else name
-    legal = _ILLEGAL.sub("_", plain)
-    if legal == plain and plain and len(plain) <= limit:
-        return plain
-    return distinguish(legal, seed=plain, limit=limit)
+    return plain if is_legal(plain, limit) else distinguish(_ILLEGAL.sub("_", plain), seed=plain, limit=limit)
+
+
+def is_legal(name: str, limit: int = NAME_LIMIT) -> bool:
+    """Whether every client takes `name` as it is."""
+    return 0 < len(name) <= limit and not _ILLEGAL.search(name)
 
 
 def distinguish(name: str, seed: str, limit: int = NAME_LIMIT) -> str:

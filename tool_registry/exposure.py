@@ -1,0 +1,101 @@
+"""Exposure: whether a client is shown every tool, or a few with which it finds and calls the others.
+
+Pure: what is known of clients is data, and tokens come in as a number.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from tool_registry.catalog import ToolEntry
+
+
+class Exposure(StrEnum):
+    """How much a client is shown."""
+
+    ALL = "all"
+    """Every tool."""
+    SEARCH = "search"
+    """`find_tools`, `call_tool`, and what is always visible."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownClient:
+    """What is known of a client program."""
+
+    names: tuple[str, ...]
+    """Patterns (shell globs, lower case) for the name it gives itself."""
+    searches: bool = False
+    """It has a tool search of its own, and shows its model the tools that this finds."""
+    tool_limit: int | None = None
+    """More tools than this it does not take."""
+
+
+KNOWN_CLIENTS = (
+    KnownClient(("claude-code*",), searches=True),
+    KnownClient(("visual studio code*", "vscode*"), tool_limit=128),
+    KnownClient(("cursor*",), tool_limit=40),
+    KnownClient(("windsurf*", "codeium*"), tool_limit=100),
+    KnownClient(
+        ("claude-ai*", "claude desktop*", "cline*", "roo*", "goose*", "zed*", "gemini-cli*", "codex*")
+    ),
+)
+"""Programs that hand the list to a model. All others, such as inspectors and scripts, are shown what there is.
+
+Limits are those the programs document; Switchboard counts its own tools into them.
+"""
+
+TOKENS_SHOWN = 10_000
+"""Most tokens of definitions that a client without a tool search of its own is handed.
+
+Claude Code warns its users from here on.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An exposure and why it was chosen."""
+
+    exposure: Exposure
+    reason: str
+
+
+def choose(client: str, tools: int, tokens: int) -> Choice:
+    """What suits a client.
+
+    Args:
+        client: the name it gives itself.
+        tools: how many tools it would be shown.
+        tokens: what their definitions would cost, in tokens.
+    """
+    known = next((one for one in KNOWN_CLIENTS if _matches(client, one)), None)
+    if known is None:
+        return Choice(Exposure.ALL, "nothing is known of a limit of this client")
+    if known.searches:
+        return Choice(Exposure.ALL, "the client has a tool search of its own")
+    if known.tool_limit is not None and tools > known.tool_limit:
+        return Choice(Exposure.SEARCH, f"{tools} tools, and the client takes {known.tool_limit}")
+    if tokens > TOKENS_SHOWN:
+        return Choice(
+            Exposure.SEARCH, f"the definitions would take {tokens} tokens, more than {TOKENS_SHOWN}"
+        )
+    return Choice(Exposure.ALL, f"{tools} tools in {tokens} tokens are within the client's limits")
+
+
+def always_visible(tools: Iterable[ToolEntry], patterns: Iterable[str]) -> list[ToolEntry]:
+    """The tools that are shown in any case: those a pattern for `<upstream>/<name>` or the name seen fits."""
+    wanted = tuple(patterns)
+    return [
+        tool
+        for tool in tools
+        if any(
+            fnmatchcase(name, pattern)
+            for pattern in wanted
+            for name in (f"{tool.upstream}/{tool.name}", tool.qualified)
+        )
+    ]
+
+
+def _matches(client: str, known: KnownClient) -> bool:
+    return any(fnmatchcase(client.lower(), pattern) for pattern in known.names)
