@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from local_llm import Task
+from mcp_proxy.own_tools import own_tool, read_arguments
 from mcp_proxy.results import OUTCOME_SCHEMA
 
 _LONGEST_TASK = 4000
@@ -40,48 +41,31 @@ class Request:
 
 def read_request(name: str, arguments: Mapping[str, Any]) -> Request | str:
     """The request behind a call of tool `name`, or what is wrong with its arguments."""
-    try:
-        if name == PLAN["name"]:
-            planned = _PlanArguments.model_validate(arguments)
-            return Request(Task(planned.task, planned.answers), dry_run=True)
-        wanted = _DoArguments.model_validate(arguments)
-        return Request(Task(wanted.task, wanted.answers), wanted.dry_run)
-    except ValidationError as error:
-        problems = "\n".join(f"- /{'/'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        return f"The arguments of `{name}` are not valid; nothing was done.\n{problems}"
+    match read_arguments(name, arguments, _PlanArguments if name == PLAN["name"] else _DoArguments):
+        case _DoArguments() as wanted:
+            return Request(Task(wanted.task, wanted.answers), wanted.dry_run)
+        case _PlanArguments() as wanted:
+            return Request(Task(wanted.task, wanted.answers), dry_run=True)
+        case str() as problems:
+            return problems
 
 
-def _tool(
-    name: str, title: str, description: str, arguments: type[BaseModel], *, read_only: bool
-) -> dict[str, Any]:
-    schema = arguments.model_json_schema()
-    for parameter in schema["properties"].values():
-        parameter.pop("title", None)
-    del schema["title"]
-    return {
-        "name": name,
-        "title": title,
-        "description": description,
-        "inputSchema": schema,
-        "outputSchema": OUTCOME_SCHEMA,
-        "annotations": {"title": title, "readOnlyHint": read_only, "openWorldHint": True},
-    }
-
-
-DO = _tool(
+DO = own_tool(
     "do",
     "Do a task",
     "Carries out a task given in plain words with one tool of the connected servers: chooses the tool, fills and "
     "validates its arguments, calls it, and returns the tool's own result with what was called and how sure the planner "
     "was. Asks for what is missing and does nothing when it is not sure.",
     _DoArguments,
-    read_only=False,
+    annotations={"readOnlyHint": False, "openWorldHint": True},
+    output=OUTCOME_SCHEMA,
 )
 
-PLAN = _tool(
+PLAN = own_tool(
     "plan",
     "Plan a task",
     "Says which tool `do` would call for a task, with which arguments and how surely. Calls nothing.",
     _PlanArguments,
-    read_only=True,
+    annotations={"readOnlyHint": True, "openWorldHint": True},
+    output=OUTCOME_SCHEMA,
 )
