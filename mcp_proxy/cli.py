@@ -19,7 +19,8 @@ from mcp_proxy.config import ConfigError, Settings, find, load
 from mcp_proxy.pipeline import Ending, Outcome
 from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
 from mcp_proxy.results import describe
-from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard, running
+from mcp_proxy.running import running
+from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard
 from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pairs
 from mcp_proxy.upstreams import NESTING, State, Status, UpstreamUnavailableError
 from tool_registry import UnusableSchemaError

@@ -30,7 +30,8 @@ from mcp_proxy.doctor import (
     token_findings,
     tool_count_findings,
 )
-from mcp_proxy.switchboard import Switchboard, running
+from mcp_proxy.running import running
+from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.task_tools import DO, PLAN
 from mcp_proxy.upstreams import State, UpstreamUnavailableError
 from tool_registry import Catalog

@@ -25,9 +25,10 @@ from starlette.types import Receive, Scope, Send
 from mcp_proxy.config import ConfigError, ServerSettings, Settings
 from mcp_proxy.http_auth import Admission, admission, require_protection
 from mcp_proxy.http_ending import OpenRequests
+from mcp_proxy.running import running
 from mcp_proxy.server import Front
 from mcp_proxy.signals import until_signalled
-from mcp_proxy.switchboard import Switchboard, running
+from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.upstreams import State, Status
 
 _GRACE = 2

@@ -1,12 +1,9 @@
-"""The running whole: upstreams, the current catalog, the planner, the escalator and the journal.
+"""What a client can have done: tasks carried out, tools called, requests passed on to the upstreams that run.
 
-The one place where the catalog is swapped and the parts are put together.
+How the parts are made is known in `running`; when the catalog changes, in `current_catalog`.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -15,19 +12,16 @@ from anyio.abc import TaskGroup
 from mcp.shared.dispatcher import ProgressFnT
 
 from local_llm import Call, Planner, Task
-from local_llm.pocket import PocketPlanner
-from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.catalog_cache import CatalogCache
 from mcp_proxy.config import HttpUpstream, Settings, StdioUpstream
-from mcp_proxy.escalation import ClaudeEscalator, Escalator
+from mcp_proxy.current_catalog import CurrentCatalog, OnChange, Snapshot
+from mcp_proxy.escalation import Escalator
 from mcp_proxy.journal import Journal, new_id
 from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.records import CallWatch, task_record, unfinished_record
-from mcp_proxy.reload import follow
 from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
-from tool_registry import ArgumentProblem, Catalog, Offer, ToolEntry, ToolIndex, UnusableSchemaError
-from tool_registry.visibility import visible
+from tool_registry import ArgumentProblem, ToolEntry, UnusableSchemaError
 
 _REMOVED = "it was removed from the configuration"
 
@@ -41,21 +35,6 @@ class InvalidArgumentsError(Exception):
         self.tool = tool
         self.problems = problems
         super().__init__(f"{tool.qualified}: {'; '.join(map(str, problems))}")
-
-
-OnChange = Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A catalog and its search index: what one request sees from beginning to end."""
-
-    catalog: Catalog
-    index: ToolIndex
-
-    @classmethod
-    def of(cls, catalog: Catalog) -> "Snapshot":
-        return cls(catalog, ToolIndex(catalog.tools.values()))
 
 
 class Switchboard:
@@ -77,16 +56,19 @@ class Switchboard:
         self.escalator = escalator
         self._watchdog = watchdog
         self._tasks = tasks
-        self._cache = CatalogCache(settings.catalog.path if settings.catalog.enabled else None)
-        self._listeners: set[OnChange] = set()
         enabled = settings.enabled_upstreams
-        known = {name: self._cache.load(name, upstream) for name, upstream in enabled.items()}
-        self.snapshot = Snapshot.of(_catalog(enabled, known))
+        cache = CatalogCache(settings.catalog.path if settings.catalog.enabled else None)
+        self._catalog = CurrentCatalog(enabled, cache)
         self.upstreams: Mapping[str, Upstream] = {
-            name: self._start(name, upstream, known[name]) for name, upstream in enabled.items()
+            name: self._start(name, upstream) for name, upstream in enabled.items()
         }
-        self._unknown = [self.upstreams[name] for name, offer in known.items() if offer is None]
+        self._unknown = [self.upstreams[name] for name, offer in self._catalog.known.items() if offer is None]
         self._made_at = anyio.current_time()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What requests see of the upstreams at this moment."""
+        return self._catalog.snapshot
 
     async def wait_started(self) -> None:
         """Have every upstream run, lazy ones too; return when each has been connected to or has failed once."""
@@ -105,7 +87,7 @@ class Switchboard:
 
     def on_change(self, listener: OnChange) -> None:
         """Have `listener` called after every change of the catalog."""
-        self._listeners.add(listener)
+        self._catalog.on_change(listener)
 
     async def do(
         self,
@@ -199,28 +181,24 @@ class Switchboard:
         self.settings = self.settings.model_copy(update={"upstreams": upstreams})
         enabled = self.settings.enabled_upstreams
         leaving = [upstream for name, upstream in self.upstreams.items() if name not in enabled]
-        changed = [name for name in before if name in enabled and enabled[name] != before[name]]
-        offers: dict[str, Offer | None] = {offer.upstream: offer for offer in self.snapshot.catalog.offers}
-        for name in changed:
-            offers[name] = _as_configured(offers.get(name), enabled[name])
-            self.upstreams[name].restart(enabled[name])
+        for name in before.keys() & enabled.keys():
+            if enabled[name] != before[name]:
+                self.upstreams[name].restart(enabled[name])
+        is_changed = self._catalog.reconfigure(enabled)
         running = dict(self.upstreams)
         for name in enabled.keys() - before.keys():
-            offers[name] = self._cache.load(name, enabled[name])
-            running[name] = self._join(self._start(name, enabled[name], offers[name]))
+            running[name] = self._join(self._start(name, enabled[name]))
         # Those that are leaving stay within reach until their last calls have been answered.
         self.upstreams = running
-        catalog = self.snapshot.catalog
-        self._show(_catalog(enabled, offers))
         async with anyio.create_task_group() as tasks:
             for upstream in leaving:
                 tasks.start_soon(upstream.stop, _REMOVED)
-            if self.snapshot.catalog is not catalog:
-                await self._tell()
+            if is_changed:
+                await self._catalog.tell()
         self.upstreams = {name: running[name] for name in enabled}
 
-    def _start(self, name: str, settings: StdioUpstream | HttpUpstream, known: Offer | None) -> Upstream:
-        upstream = Upstream(name, settings, self._take_offer, self._watchdog, known)
+    def _start(self, name: str, settings: StdioUpstream | HttpUpstream) -> Upstream:
+        upstream = Upstream(name, settings, self._catalog.take, self._watchdog, self._catalog.known[name])
         self._tasks.start_soon(upstream.run)
         return upstream
 
@@ -248,100 +226,3 @@ class Switchboard:
         for problem in problems:
             # Not the message, which quotes the value.
             log.warning("call.invalid_argument", tool=tool.qualified, pointer=problem.pointer)
-
-    async def _take_offer(self, offer: Offer) -> None:
-        settings = self.settings.enabled_upstreams.get(offer.upstream)
-        if settings is None or not self._show(self.snapshot.catalog.with_offer(offer)):
-            return
-        await self._cache.save(offer, settings)
-        await self._tell()
-
-    def _show(self, catalog: Catalog) -> bool:
-        """Have requests see this catalog from now on; False if it is the one they see already."""
-        before = self.snapshot.catalog
-        if catalog.offers == before.offers:
-            return False
-        self.snapshot = Snapshot.of(catalog)
-        for problem in set(catalog.problems) - set(before.problems):
-            log.warning(
-                "catalog.problem", upstream=problem.upstream, name=problem.name, problem=problem.message
-            )
-        return True
-
-    async def _tell(self) -> None:
-        for listener in self._listeners:
-            await listener()
-
-
-def _catalog(
-    upstreams: Mapping[str, StdioUpstream | HttpUpstream], offers: Mapping[str, Offer | None]
-) -> Catalog:
-    """The catalog of what the upstreams offer.
-
-    An empty offer for those of which nothing is known, so that the order is the configured one whoever
-    connects first.
-    """
-    return Catalog(
-        tuple(offers.get(name) or Offer(name, upstream.prefix) for name, upstream in upstreams.items())
-    )
-
-
-def _as_configured(offer: Offer | None, settings: StdioUpstream | HttpUpstream) -> Offer | None:
-    """What a changed upstream offered last, under its new prefix and as far as it may be seen now."""
-    if offer is None:
-        return None
-    return visible(replace(offer, prefix=settings.prefix), settings.allow, settings.deny)
-
-
-@asynccontextmanager
-async def running(
-    settings: Settings, planner: Planner | None = None, watch: Path | None = None
-) -> AsyncGenerator[Switchboard]:
-    """A switchboard with its upstreams starting; all are stopped when the block ends.
-
-    Args:
-        settings: what to run.
-        planner: who plans; None for the embedded planner.
-        watch: the file the settings came from, if edits of its upstreams are to take effect at once.
-    """
-    async with _journal(settings) as journal, _escalator(settings, journal) as escalator:
-        with Watchdog() as watchdog:
-            async with anyio.create_task_group() as tasks:
-                board = Switchboard(
-                    settings, journal, planner or PocketPlanner(), escalator, watchdog=watchdog, tasks=tasks
-                )
-                if watch:
-                    tasks.start_soon(follow, watch, board.adopt)
-                try:
-                    yield board
-                finally:
-                    tasks.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _journal(settings: Settings) -> AsyncGenerator[Journal | None]:
-    if not settings.journal.enabled:
-        yield None
-        return
-    journal = await Journal.open(settings.journal.path)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(journal.keep)
-        try:
-            yield journal
-        finally:
-            tasks.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True):
-                await journal.close()
-
-
-@asynccontextmanager
-async def _escalator(settings: Settings, journal: Journal | None) -> AsyncGenerator[Escalator | None]:
-    if settings.escalation is None:
-        yield None
-        return
-    claude = ClaudeEscalator(settings.escalation)
-    try:
-        yield BudgetedEscalator(claude, settings.escalation.budget, journal)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await claude.aclose()

@@ -18,9 +18,10 @@ from mcp_proxy.config import Settings
 from mcp_proxy.greeting_record import GreetingRecord
 from mcp_proxy.lane import FastLane
 from mcp_proxy.pipes import Pipe
+from mcp_proxy.running import running
 from mcp_proxy.server import Front
 from mcp_proxy.signals import until_signalled
-from mcp_proxy.switchboard import Switchboard, running
+from mcp_proxy.switchboard import Switchboard
 
 
 async def serve_stdio(settings: Settings, configuration: Path) -> None:

@@ -4,6 +4,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+import anyio
+import structlog
+
+log = structlog.stdlib.get_logger()
+
 
 class State(StrEnum):
     """Where an upstream stands."""
@@ -37,6 +42,27 @@ class Status:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+class Standing:
+    """The status of an upstream as it changes, and what others wait for in it."""
+
+    def __init__(self, status: Status) -> None:
+        self.status = status
+        self.started = anyio.Event()
+        """Set when the first attempt to connect has succeeded or failed."""
+        self.settled = anyio.Event()
+        """Set while nothing is under way: it is ready, or the last attempt to connect has failed."""
+
+    def become(self, status: Status) -> None:
+        """Take note of a change."""
+        self.status = status
+        if status.state in (State.READY, State.DOWN):
+            self.settled.set()
+            self.started.set()
+        elif self.settled.is_set():
+            self.settled = anyio.Event()
+        log.info("upstream.state", upstream=status.upstream, state=status.state.value, tools=status.tools)
 
 
 class UpstreamUnavailableError(Exception):

@@ -16,7 +16,7 @@ from local_llm import Task
 from mcp_proxy.config import CatalogSettings, JournalSettings, ServerSettings, Settings
 from mcp_proxy.pipeline import Outcome
 from mcp_proxy.render import print_outcome, stderr
-from mcp_proxy.switchboard import running
+from mcp_proxy.running import running
 from mcp_proxy.terminal import TerminalPerson
 from mcp_proxy.upstreams import State
 

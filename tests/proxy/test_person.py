@@ -22,8 +22,9 @@ from mcp_types import (
 from local_llm import Call, Plan, Planner
 from local_llm.scripted import FailingPlanner, ScriptedPlanner
 from mcp_proxy.config import Settings
+from mcp_proxy.running import running
 from mcp_proxy.server import Front
-from mcp_proxy.switchboard import Switchboard, running
+from mcp_proxy.switchboard import Switchboard
 from tests.serving import ERAS, configured, demo, outcome_of, serving, text_of
 
 UNTITLED = "add a note saying call the plumber"

@@ -12,7 +12,8 @@ import anyio.lowlevel
 from mcp import Client
 
 from mcp_proxy.config import load
-from mcp_proxy.switchboard import Switchboard, running
+from mcp_proxy.running import running
+from mcp_proxy.switchboard import Switchboard
 from tests.serving import text_of
 
 ROOT = Path(__file__).parents[2]

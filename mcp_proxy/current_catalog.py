@@ -1,0 +1,110 @@
+"""The catalog that requests see at this moment: swapped here and nowhere else, kept on disk, and its changes told.
+
+What an upstream is, and how it is reached, is not known here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from mcp_proxy.catalog_cache import CatalogCache
+from mcp_proxy.config import HttpUpstream, StdioUpstream
+from tool_registry import Catalog, Offer, ToolIndex
+from tool_registry.visibility import visible
+
+Upstreams = Mapping[str, StdioUpstream | HttpUpstream]
+"""What is configured, by name."""
+
+OnChange = Callable[[], Awaitable[None]]
+
+log = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A catalog and its search index: what one request sees from beginning to end."""
+
+    catalog: Catalog
+    index: ToolIndex
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> "Snapshot":
+        return cls(catalog, ToolIndex(catalog.tools.values()))
+
+
+class CurrentCatalog:
+    """What the upstreams offer together, as far as it is known."""
+
+    def __init__(self, upstreams: Upstreams, cache: CatalogCache) -> None:
+        """What `upstreams` offered last, by the cache; until they are listed nothing is known of the others."""
+        self._upstreams = upstreams
+        self._cache = cache
+        self._listeners: set[OnChange] = set()
+        self.known: Mapping[str, Offer | None] = {
+            name: cache.load(name, settings) for name, settings in upstreams.items()
+        }
+        """What each offered last, or None, when the current configuration was taken up."""
+        self.snapshot = Snapshot.of(_catalog(upstreams, self.known))
+
+    def on_change(self, listener: OnChange) -> None:
+        """Have `listener` called after every change of the catalog."""
+        self._listeners.add(listener)
+
+    async def take(self, offer: Offer) -> None:
+        """Take note of what an upstream offers now."""
+        settings = self._upstreams.get(offer.upstream)
+        if settings is None or not self._show(self.snapshot.catalog.with_offer(offer)):
+            return
+        await self._cache.save(offer, settings)
+        await self.tell()
+
+    def reconfigure(self, upstreams: Upstreams) -> bool:
+        """Have it be the catalog of these upstreams from now on; whether that changes it. See `tell`.
+
+        What a changed one offered stays until it has listed anew, as far as it may still be seen.
+        """
+        before, self._upstreams = self._upstreams, upstreams
+        shown = {offer.upstream: offer for offer in self.snapshot.catalog.offers}
+        self.known = {
+            name: _as_configured(shown.get(name), settings)
+            if name in before
+            else self._cache.load(name, settings)
+            for name, settings in upstreams.items()
+        }
+        return self._show(_catalog(upstreams, self.known))
+
+    async def tell(self) -> None:
+        """Tell the listeners of a change."""
+        for listener in self._listeners:
+            await listener()
+
+    def _show(self, catalog: Catalog) -> bool:
+        """Have requests see this catalog from now on; False if it is the one they see already."""
+        before = self.snapshot.catalog
+        if catalog.offers == before.offers:
+            return False
+        self.snapshot = Snapshot.of(catalog)
+        for problem in set(catalog.problems) - set(before.problems):
+            log.warning(
+                "catalog.problem", upstream=problem.upstream, name=problem.name, problem=problem.message
+            )
+        return True
+
+
+def _catalog(upstreams: Upstreams, offers: Mapping[str, Offer | None]) -> Catalog:
+    """The catalog of what the upstreams offer.
+
+    An empty offer for those of which nothing is known, so that the order is the configured one whoever
+    connects first.
+    """
+    return Catalog(
+        tuple(offers.get(name) or Offer(name, upstream.prefix) for name, upstream in upstreams.items())
+    )
+
+
+def _as_configured(offer: Offer | None, settings: StdioUpstream | HttpUpstream) -> Offer | None:
+    """What a changed upstream offered last, under its new prefix and as far as it may be seen now."""
+    if offer is None:
+        return None
+    return visible(replace(offer, prefix=settings.prefix), settings.allow, settings.deny)

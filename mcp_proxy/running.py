@@ -1,0 +1,71 @@
+"""The running whole, put together: upstreams, planner, escalator and journal, started and stopped in order."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from local_llm import Planner
+from local_llm.pocket import PocketPlanner
+from mcp_proxy.budget import BudgetedEscalator
+from mcp_proxy.config import Settings
+from mcp_proxy.escalation import ClaudeEscalator, Escalator
+from mcp_proxy.journal import Journal
+from mcp_proxy.reload import follow
+from mcp_proxy.switchboard import Switchboard
+from mcp_proxy.watchdog import Watchdog
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, planner: Planner | None = None, watch: Path | None = None
+) -> AsyncGenerator[Switchboard]:
+    """A switchboard with its upstreams starting; all are stopped when the block ends.
+
+    Args:
+        settings: what to run.
+        planner: who plans; None for the embedded planner.
+        watch: the file the settings came from, if edits of its upstreams are to take effect at once.
+    """
+    async with _journal(settings) as journal, _escalator(settings, journal) as escalator:
+        with Watchdog() as watchdog:
+            async with anyio.create_task_group() as tasks:
+                board = Switchboard(
+                    settings, journal, planner or PocketPlanner(), escalator, watchdog=watchdog, tasks=tasks
+                )
+                if watch:
+                    tasks.start_soon(follow, watch, board.adopt)
+                try:
+                    yield board
+                finally:
+                    tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _journal(settings: Settings) -> AsyncGenerator[Journal | None]:
+    if not settings.journal.enabled:
+        yield None
+        return
+    journal = await Journal.open(settings.journal.path)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(journal.keep)
+        try:
+            yield journal
+        finally:
+            tasks.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await journal.close()
+
+
+@asynccontextmanager
+async def _escalator(settings: Settings, journal: Journal | None) -> AsyncGenerator[Escalator | None]:
+    if settings.escalation is None:
+        yield None
+        return
+    claude = ClaudeEscalator(settings.escalation)
+    try:
+        yield BudgetedEscalator(claude, settings.escalation.budget, journal)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await claude.aclose()
