@@ -15,7 +15,7 @@ from mcp.client.stdio import stdio_client
 from mcp_types import ElicitResult, InputRequiredResult, InputResponses
 
 from mcp_proxy.raw_client import RawClient
-from tests.e2e.test_http import free_port, listening, until_open
+from tests.http.listening import free_port, listening, until_open
 from tests.relay.person import ASKER, Person, asker, begun
 from tests.serving import ERAS, command, configured, serving, text_of
 
@@ -159,10 +159,11 @@ async def asker_over(transport: str) -> AsyncGenerator[dict[str, Any]]:
 async def two_clients(folder: Path, transport: str, era: str) -> AsyncGenerator[list[tuple[Client, Person]]]:
     async with AsyncExitStack() as stack:
         config = configured(folder, {"a": await stack.enter_async_context(asker_over(transport))})
-        url = await stack.enter_async_context(listening(config))
+        server = await stack.enter_async_context(listening(config))
         people = [Person("Ada"), Person("Grace")]
         clients = [
-            await stack.enter_async_context(Client(url, mode=era, **person.callbacks())) for person in people
+            await stack.enter_async_context(Client(server.url, mode=era, **person.callbacks()))
+            for person in people
         ]
         for client in clients:
             await client.list_tools()
