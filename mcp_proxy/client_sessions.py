@@ -13,7 +13,7 @@ import structlog
 from anyio.abc import TaskGroup
 from mcp.server.connection import Connection as ClientConnection
 
-from mcp_proxy.callers import HandshakeCaller
+from mcp_proxy.callers import CALLER, HandshakeCaller
 from mcp_proxy.clients import OneClient
 from mcp_proxy.config import HttpUpstream, StdioUpstream
 from mcp_proxy.upkeep import OnOffer
@@ -91,6 +91,8 @@ class ClientSessions:
 
 async def _run(upstream: Upstream, number: int) -> None:
     """Keep a client's connection, with `number` to tell it in the log from those of others."""
+    # The task is started by the client's first request, but that is not the cause of all that ever comes.
+    CALLER.set(None)
     structlog.contextvars.bind_contextvars(client_session=number)
     await upstream.run()
 

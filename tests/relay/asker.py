@@ -115,8 +115,7 @@ async def change_page(ctx: Context, _: Result) -> Result:
 
 
 async def session(ctx: Context, _: Result) -> Result:
-    headers = ctx.request.headers if ctx.request else {}
-    return said("this one", {"id": headers.get("mcp-session-id")})
+    return said("this one", {"id": ctx.request and ctx.request.headers["mcp-session-id"]})
 
 
 async def crash(_: Context, __: Result) -> Result:

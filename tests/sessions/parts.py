@@ -59,10 +59,9 @@ def is_running(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def descendants(pid: int) -> set[int]:
-    """All processes below a process."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    return {int(child) for child in children}.union(*(descendants(int(child)) for child in children))
+def children(pid: int) -> set[int]:
+    """The processes that a process has started and waited for not yet."""
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split()}
 
 
 def descriptors(pid: int) -> int:

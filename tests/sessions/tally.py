@@ -42,7 +42,9 @@ def call(name: str, arguments: Message, token: object = None) -> str:
         case "change_page":
             for uri in watched:
                 notify("resources/updated", uri=uri)
-    return str(os.getpid())
+            return "changed"
+        case _:
+            return str(os.getpid())
 
 
 def interview(text: str, token: object) -> str:

@@ -26,11 +26,11 @@ from tests.http.listening import (
     until_ready,
 )
 from tests.relay.person import ASKER, Person
-from tests.serving import configured, serving, text_of
+from tests.serving import Progress, configured, serving, text_of
 from tests.sessions.parts import (
     WAYS,
     both,
-    descendants,
+    children,
     descriptors,
     guest,
     is_running,
@@ -68,16 +68,13 @@ async def test_twenty_clients_are_asked_and_told_of_their_own_calls_only(tmp_pat
     names = [f"guest {number}" for number in range(20)]
     answers: dict[str, list[Any]] = {}
     people: dict[str, Person] = {}
-    heard: dict[str, list[str | None]] = {name: [] for name in names}
+    progress = {name: Progress() for name in names}
 
     async def use(server: Listening, name: str) -> None:
-        async def hear(_: float, __: float | None, message: str | None) -> None:
-            heard[name].append(message)
-
         async with guest(server, name) as (client, people[name]):
             for number in range(3):
                 arguments = {"text": f"{name}, {number}"}
-                result = await client.call_tool("t__interview", arguments, progress_callback=hear)
+                result = await client.call_tool("t__interview", arguments, progress_callback=progress[name])
                 answers.setdefault(name, []).append(both(text_of(result)))
 
     with anyio.fail_after(120):
@@ -89,7 +86,9 @@ async def test_twenty_clients_are_asked_and_told_of_their_own_calls_only(tmp_pat
         assert answers[name] == [[name, f"a poem by {name}"]] * 3
         assert person.asked == [text for each in rounds for text in (f"form of {each}", "sampling")]
         assert person.logged == [f"log of {each}" for each in rounds]
-        assert heard[name] == [f"progress of {each}" for each in rounds]
+        assert [message for _, _, message in progress[name].steps] == [
+            f"progress of {each}" for each in rounds
+        ]
 
 
 async def test_what_comes_after_a_call_still_goes_to_its_client_alone(tmp_path: Path) -> None:
@@ -149,8 +148,12 @@ async def test_a_process_ends_with_its_client_and_no_other(tmp_path: Path, way: 
 
 
 async def test_a_process_ends_when_its_session_has_been_idle_for_too_long(tmp_path: Path) -> None:
-    call = {"name": "t__pid", "arguments": {}}
-    request = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}
+    request: dict[str, Any] = {
+        "jsonrpc": "2.0",
+        "id": 2,
+        "method": "tools/call",
+        "params": {"name": "t__pid"},
+    }
     async with (
         served(tmp_path, server={"session_idle": 2.0, "json_response": True}) as server,
         raw(server) as http,
@@ -204,8 +207,8 @@ async def test_no_more_clients_than_may_have_one_and_the_next_is_told_why(tmp_pa
             refused = await second.call_tool("t__pid", {})
             assert refused.is_error
             assert "1 clients have a connection of their own to it already" in text_of(refused)
+            page = SubscribeRequest(params=SubscribeRequestParams(uri="tally://page"))
             with pytest.raises(MCPError, match="max_clients"):
-                page = SubscribeRequest(params=SubscribeRequestParams(uri="tally://page"))
                 await second.session.send_request(page, EmptyResult)
         with anyio.fail_after(40):
             while (await second.call_tool("t__pid", {})).is_error:
@@ -246,13 +249,13 @@ async def test_fifty_clients_come_and_go_and_leave_nothing_behind(tmp_path: Path
         pid = server.process.pid
         await visit(server, anyio.CapacityLimiter(1))
         await until(lambda: not any(map(is_running, starts_in(tmp_path / "starts"))))
-        processes, open_before = descendants(pid), descriptors(pid)
+        processes, open_before = children(pid), descriptors(pid)
         limiter = anyio.CapacityLimiter(10)
         async with anyio.create_task_group() as tasks:
             for _ in range(50):
                 tasks.start_soon(visit, server, limiter)
         assert len(starts_in(tmp_path / "starts")) == 52
-        await until(lambda: descendants(pid) == processes)
+        await until(lambda: children(pid) == processes)
         await until(lambda: descriptors(pid) <= open_before)
 
 
