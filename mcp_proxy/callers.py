@@ -44,6 +44,16 @@ class Caller(Protocol):
         ...
 
     @property
+    def client(self) -> object:
+        """What tells this client from others: two callers of one client have equal ones, as far as that is known."""
+        ...
+
+    @property
+    def session(self) -> Connection | None:
+        """What lasts from one request of the client to the next; None if nothing does."""
+        ...
+
+    @property
     def log_level(self) -> LoggingLevel | None:
         """The least severe level the client has asked for; None when it has asked for none."""
         ...
@@ -92,6 +102,15 @@ class HandshakeCaller:
     def capabilities(self) -> Mapping[str, Any]:
         declared = self.connection.client_capabilities or ClientCapabilities()
         return declared.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+    @property
+    def client(self) -> object:
+        return self.connection
+
+    @property
+    def session(self) -> Connection | None:
+        # Over stateless HTTP a connection is made for each request, and has no way back of its own.
+        return self.connection if self.connection.has_standalone_channel else None
 
     @property
     def log_level(self) -> LoggingLevel | None:

@@ -24,6 +24,8 @@ _BESIDE_THE_POINT = {
         "enabled",
         "lazy",
         "idle_stop",
+        "session",
+        "max_clients",
         "validation",
         "max_restarts",
         "retry_pause",

@@ -12,23 +12,37 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated
 from mcp_types import LoggingLevel
 
 from mcp_proxy.callers import LEVELS, Context, HandshakeCaller, Message, connection_of, declares, is_stateless
-from mcp_proxy.relay import Relay
+from mcp_proxy.upstreams import Upstream
 
 _FAREWELL = 5.0
 """Seconds an upstream has to be told that a client who left watches no longer."""
 
 log = structlog.stdlib.get_logger()
 
-RelayOf = Callable[[str], Relay | None]
-"""Finds the relay of the upstream that answers for a resource, by its URI."""
+OwnerOf = Callable[[str], Upstream | None]
+"""Finds the upstream that answers for a resource, by its URI."""
+
+
+class OneClient:
+    """An `Audience` of one client: for the upstream connections that are its own."""
+
+    def __init__(self, caller: HandshakeCaller) -> None:
+        self._caller = caller
+
+    def sole(self, method: str, params: Mapping[str, Any]) -> HandshakeCaller | None:
+        return self._caller if declares(self._caller.capabilities, method, params) else None
+
+    async def tell(self, method: str, params: Message) -> None:
+        if method != "notifications/message" or self._caller.takes_log(params.get("level")):
+            await self._caller.connection.notify(method, params)
 
 
 class Clients:
     """Who is connected, and what they want to be told without asking again. An `Audience` for relays."""
 
-    def __init__(self, bus: InMemorySubscriptionBus, relay_of: RelayOf) -> None:
+    def __init__(self, bus: InMemorySubscriptionBus, owner_of: OwnerOf) -> None:
         self._bus = bus
-        self._relay_of = relay_of
+        self._owner_of = owner_of
         self._connected: dict[Connection, HandshakeCaller] = {}
         self._watchers: dict[str, set[object]] = {}
 
@@ -72,12 +86,12 @@ class Clients:
             MCPError: the upstream refuses.
         """
         watchers = self._watchers.setdefault(uri, set())
-        relay = self._relay_of(uri)
+        owner = self._owner_of(uri)
         is_first = not watchers
         watchers.add(watcher)
-        if is_first and relay:
+        if is_first and owner:
             try:
-                await relay.watch(uri)
+                await owner.watch(uri)
             except BaseException:
                 self._drop(watcher, uri)
                 raise
@@ -88,8 +102,8 @@ class Clients:
         Raises:
             MCPError: the upstream refuses.
         """
-        if self._drop(watcher, uri) and (relay := self._relay_of(uri)):
-            await relay.unwatch(uri)
+        if self._drop(watcher, uri) and (owner := self._owner_of(uri)):
+            await owner.unwatch(uri)
 
     @asynccontextmanager
     async def watching(self, uris: Iterable[str]) -> AsyncGenerator[None]:

@@ -1,4 +1,4 @@
-"""Whether anything is asked of an upstream: what is in flight, and how long ago the last of it ended."""
+"""Whether anything is wanted of an upstream: requests in flight, resources watched, and how long ago the last ended."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ _LOOK_AGAIN = 1.0
 
 
 class Demand:
-    """The requests of one upstream, counted."""
+    """The requests and watches of one upstream, counted."""
 
     def __init__(self) -> None:
         self.arisen = anyio.Event()

@@ -53,7 +53,7 @@ async def serve_http(settings: Settings, configuration: Path | None = None) -> N
     with _listening(settings.server) as listener:
         async with (
             anyio.create_task_group() as tasks,
-            running(settings, watch=configuration) as board,
+            running(settings, watch=configuration, many_clients=True) as board,
             admission(settings.server) as door,
         ):
             requests = OpenRequests(http_app(board, door))
@@ -142,6 +142,8 @@ class _Readiness:
         body: dict[str, Any] = {"ready": ready, "upstreams": Counter(states)}
         if await self._door.admits(request):
             body["states"] = {status.upstream: status.state.value for status in statuses}
+            if counted := self._board.client_sessions:
+                body["client_sessions"] = counted
         return JSONResponse(body, 200 if ready else 503, {"Cache-Control": "no-store"})
 
 

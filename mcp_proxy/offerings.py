@@ -11,9 +11,12 @@ from mcp_types import (
     PaginatedRequestParams,
     PromptReference,
     ReadResourceRequestParams,
+    SubscribeRequestParams,
+    UnsubscribeRequestParams,
 )
 
-from mcp_proxy.callers import Context
+from mcp_proxy.callers import Context, HandshakeCaller, connection_of
+from mcp_proxy.clients import Clients
 from mcp_proxy.hops import forwarded
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.upstreams import UpstreamUnavailableError
@@ -29,8 +32,9 @@ _UPSTREAM_UNAVAILABLE = -32000
 class Offerings:
     """The handlers of everything that is found in the catalog and passed on as it is."""
 
-    def __init__(self, board: Switchboard, progress: Callable[[Context], Any]) -> None:
+    def __init__(self, board: Switchboard, clients: Clients, progress: Callable[[Context], Any]) -> None:
         self._board = board
+        self._clients = clients
         self._progress = progress
 
     async def list_prompts(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
@@ -65,6 +69,22 @@ class Offerings:
         if self._board.upstreams[upstream].relay.lacks("completions"):
             return {"completion": {"values": []}}
         return await self._pass_on(ctx, upstream, onward)
+
+    async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> Result:
+        owner, client = await self.owner_of(params.uri), connection_of(ctx)
+        try:
+            own = self._board.own_upstream(owner, HandshakeCaller(client).session)
+        except UpstreamUnavailableError as error:
+            raise MCPError(_UPSTREAM_UNAVAILABLE, f"{error}") from error
+        await (own.watch(params.uri) if own else self._clients.watch(client, params.uri))
+        return {}
+
+    async def unsubscribe(self, ctx: Context, params: UnsubscribeRequestParams) -> Result:
+        client = connection_of(ctx)
+        await self._clients.unwatch(client, params.uri)
+        for own in self._board.own_upstreams(client):
+            await own.unwatch(params.uri)
+        return {}
 
     async def owner_of(self, uri: str) -> str:
         """The upstream that answers for a resource.

@@ -49,6 +49,15 @@ class StatelessCaller:
         return declared_with(self.ctx)
 
     @property
+    def client(self) -> object:
+        # Over stdio there is one client; over HTTP nothing says whether two requests are of the same one.
+        return self.ctx.request
+
+    @property
+    def session(self) -> None:
+        return None
+
+    @property
     def log_level(self) -> LoggingLevel | None:
         return level_asked_with(self.ctx)
 

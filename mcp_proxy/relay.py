@@ -1,17 +1,10 @@
 """What travels between one upstream and the clients beside its results: questions, log entries, changes.
 
-Whose is it? An upstream's session is shared by all clients, and its requests and notifications do not name
-the call that caused them. The rule:
-
-1. Over streamable HTTP it comes on the response stream of that call, which names the client.
-2. Else it belongs to the newest of the calls in flight whose client can take it. With one client, or one
-   call at a time, that is no guess.
-3. With no such call, a question goes to the one connected client that can answer it, if there is only one;
-   a log entry to every connected client that wants it.
+Whose it is, is decided in `attribution`.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 import anyio
@@ -25,10 +18,12 @@ from mcp_types import (
     LOG_LEVEL_META_KEY,
     METHOD_NOT_FOUND,
     LoggingLevel,
+    ServerCapabilities,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from mcp_proxy.callers import CALLER, LEVELS, Caller, declares
+from mcp_proxy.attribution import Attribution
+from mcp_proxy.callers import LEVELS, Caller, declares
 from mcp_proxy.hops import forwarded, relayed
 from mcp_proxy.wire import send_raw
 
@@ -45,6 +40,12 @@ _REOPENED_AFTER = 5.0
 """Seconds from the end of a stream of changes to the next."""
 
 _RETRY_KEYS = ("inputResponses", "requestState")
+
+_WHOSE = (
+    "Switchboard cannot tell for which of several clients' calls of {upstream} this {method} is, and asks nobody "
+    'rather than the wrong one; session = "per_client" for {upstream} in its configuration gives every client '
+    "that has a session a connection of its own"
+)
 
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[Message]]
@@ -73,26 +74,17 @@ class Relay:
         self._on_gap = on_gap
         self._upstream = upstream
         self._client: Client | None = None
-        self._in_flight: dict[object, Caller] = {}
+        self._capabilities: ServerCapabilities | None = None
+        self.attribution = Attribution()
+        """Knows the calls in flight."""
         self.level: LoggingLevel | None = None
         """The most verbose level that any client has asked for."""
         self._watched: set[str] = set()
         self._watched_changed = anyio.Event()
 
     def lacks(self, capability: str) -> bool:
-        """Whether the upstream is connected and has not declared a capability of servers."""
-        return self._client is not None and getattr(self._client.server_capabilities, capability) is None
-
-    @contextmanager
-    def carrying(self, caller: Caller | None) -> Generator[None]:
-        """While a request is in flight for `caller`."""
-        flight = object()
-        if caller is not None:
-            self._in_flight[flight] = caller
-        try:
-            yield
-        finally:
-            self._in_flight.pop(flight, None)
+        """Whether the upstream was connected to and has not declared a capability of servers."""
+        return self._capabilities is not None and getattr(self._capabilities, capability) is None
 
     async def on_behalf_of(self, caller: Caller | None, params: Mapping[str, Any]) -> Message:
         """`params` with what the upstream may know of the client: that it can be asked, and its log level.
@@ -147,9 +139,11 @@ class Relay:
             MCPError: there is none that could answer, or it answered with an error.
         """
         onward = forwarded(params)
-        caller = self._cause(lambda caller: declares(caller.capabilities, method, onward))
-        if caller is None and not self._in_flight and self.audience:
-            caller = self.audience.sole(method, onward)
+        if self.attribution.may_be_of_several():
+            raise MCPError(INVALID_REQUEST, _WHOSE.format(upstream=self._upstream, method=method))
+        caller = self.attribution.cause(lambda caller: declares(caller.capabilities, method, onward))
+        if caller is None and not self.attribution.is_calling:
+            caller = self._bystander(method, onward)
         if caller is None:
             raise MCPError(
                 INVALID_REQUEST, f"No client in front of Switchboard can be asked {method} for this call"
@@ -160,10 +154,10 @@ class Relay:
         """Pass on a notification of the upstream."""
         if method == "notifications/message":
             level = params.get("level")
-            if caller := self._cause(lambda caller: caller.takes_log(level)):
+            if caller := self.attribution.cause(lambda caller: caller.takes_log(level)):
                 await caller.notify(method, params)
                 return
-            if self._in_flight:
+            if self.attribution.is_calling:
                 return
         if self.audience:
             await self.audience.tell(method, params)
@@ -201,6 +195,8 @@ class Relay:
     async def connected(self, client: Client) -> AsyncGenerator[None]:
         """While `client` is the connection: bring it up to date, and follow changes."""
         self._client = client
+        self._capabilities = client.server_capabilities
+        self.attribution.renew()
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._listen if _is_modern(client) else self._catch_up, client)
@@ -220,11 +216,11 @@ class Relay:
             for key, request in asked.items()
         }
 
-    def _cause(self, fits: Callable[[Caller], bool]) -> Caller | None:
-        """The client whose call caused what just came, by the first two parts of the rule."""
-        if sure := CALLER.get():
-            return sure if fits(sure) else None
-        return next((caller for caller in reversed(self._in_flight.values()) if fits(caller)), None)
+    def _bystander(self, method: str, params: Message) -> Caller | None:
+        """The client to ask while no call is in flight, if it is the only one that may be meant."""
+        one = self.audience.sole(method, params) if self.audience else None
+        # The list of roots is no secret to guard from a client: it is the client's own.
+        return one if one and (method == "roots/list" or self.attribution.has_served_only(one)) else None
 
     async def _raise_level(self, level: LoggingLevel) -> None:
         if self.level is None or LEVELS.index(level) < LEVELS.index(self.level):

@@ -19,7 +19,11 @@ from mcp_proxy.watchdog import Watchdog
 
 @asynccontextmanager
 async def running(
-    settings: Settings, planner: Planner | None = None, watch: Path | None = None
+    settings: Settings,
+    planner: Planner | None = None,
+    watch: Path | None = None,
+    *,
+    many_clients: bool = False,
 ) -> AsyncGenerator[Switchboard]:
     """A switchboard with its upstreams starting; all are stopped when the block ends.
 
@@ -27,12 +31,20 @@ async def running(
         settings: what to run.
         planner: who plans; None for the embedded planner.
         watch: the file the settings came from, if edits of its upstreams are to take effect at once.
+        many_clients: whether there may be more than one, so that a client has to be given connections of its
+            own where an upstream wants that; to a sole client all of them belong anyway.
     """
     async with _journal(settings) as journal, _escalator(settings, journal) as escalator:
         with Watchdog() as watchdog:
             async with anyio.create_task_group() as tasks:
                 board = Switchboard(
-                    settings, journal, planner or PocketPlanner(), escalator, watchdog=watchdog, tasks=tasks
+                    settings,
+                    journal,
+                    planner or PocketPlanner(),
+                    escalator,
+                    watchdog=watchdog,
+                    tasks=tasks,
+                    many_clients=many_clients,
                 )
                 if watch:
                     tasks.start_soon(follow, watch, board.adopt)

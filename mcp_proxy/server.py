@@ -57,12 +57,11 @@ from mcp_proxy.hops import as_ours, forwarded
 from mcp_proxy.offerings import Offerings
 from mcp_proxy.parking import Parking, StatelessCaller
 from mcp_proxy.person import ClientPerson, InputNeeded
-from mcp_proxy.relay import Relay
 from mcp_proxy.results import error_result, invalid_arguments, outcome_result, unavailable
 from mcp_proxy.sdk_server import SdkServer
 from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard
 from mcp_proxy.task_tools import DO, PLAN, read_request
-from mcp_proxy.upstreams import UpstreamUnavailableError
+from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from tool_registry import Catalog, UnusableSchemaError
 
 _INSTRUCTIONS = (
@@ -99,8 +98,8 @@ class Front:
         self._on_settled = on_settled
         self._bus = InMemorySubscriptionBus()
         self._listen_handler = ListenHandler(self._bus)
-        self._clients = Clients(self._bus, self._relay_of)
-        self._offerings = Offerings(board, _progress_to)
+        self._clients = Clients(self._bus, self._owner_of)
+        self._offerings = Offerings(board, self._clients, _progress_to)
         self._parking = Parking()
         self._told = board.snapshot.catalog
         self.server = SdkServer(
@@ -113,8 +112,7 @@ class Front:
             lifespan=self._lifespan,
         )
         self._register()
-        for upstream in board.upstreams.values():
-            upstream.relay.audience = self._clients
+        board.address(self._clients)
         board.on_change(self._tell_clients)
 
     @property
@@ -135,8 +133,8 @@ class Front:
         self._handle("completion/complete", CompleteRequestParams, offerings.complete)
         # Of the handshake era alone, and answered here.
         answer = self.server.add_request_handler
-        answer("resources/subscribe", SubscribeRequestParams, self._subscribe)
-        answer("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
+        answer("resources/subscribe", SubscribeRequestParams, offerings.subscribe)
+        answer("resources/unsubscribe", UnsubscribeRequestParams, offerings.unsubscribe)
         answer("logging/setLevel", SetLevelRequestParams, self._set_level)
         hear = self.server.add_notification_handler
         hear("notifications/roots/list_changed", NotificationParams, self._roots_changed)
@@ -220,15 +218,6 @@ class Front:
             tool, forwarded(ctx.params), _progress_to(ctx), client=name_of(ctx)
         )
 
-    async def _subscribe(self, ctx: Context, params: SubscribeRequestParams) -> Result:
-        await self._offerings.owner_of(params.uri)
-        await self._clients.watch(connection_of(ctx), params.uri)
-        return {}
-
-    async def _unsubscribe(self, ctx: Context, params: UnsubscribeRequestParams) -> Result:
-        await self._clients.unwatch(connection_of(ctx), params.uri)
-        return {}
-
     async def _listen(
         self, ctx: Context, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
@@ -236,16 +225,19 @@ class Front:
             return await self._listen_handler(ctx, params)
 
     async def _set_level(self, ctx: Context, params: SetLevelRequestParams) -> Result:
-        level = self._clients.set_level(connection_of(ctx), params.level)
+        client = connection_of(ctx)
         async with anyio.create_task_group() as tasks:
-            for upstream in self._board.upstreams.values():
-                tasks.start_soon(upstream.relay.set_level, level)
+            tasks.start_soon(self._board.set_level, self._clients.set_level(client, params.level))
+            for own in self._board.own_upstreams(client):
+                tasks.start_soon(own.relay.set_level, params.level)
         return {}
 
-    async def _roots_changed(self, _ctx: Context, _params: NotificationParams) -> None:
+    async def _roots_changed(self, ctx: Context, _params: NotificationParams) -> None:
+        concerned = [*self._board.own_upstreams(connection_of(ctx))]
         if self._clients.sole("roots/list", {}):
-            for upstream in self._board.upstreams.values():
-                await upstream.relay.notify("notifications/roots/list_changed")
+            concerned += self._board.upstreams.values()
+        for upstream in concerned:
+            await upstream.relay.notify("notifications/roots/list_changed")
 
     async def _remember_client(self, ctx: Context, call_next: Callable[[Context], Awaitable[Any]]) -> Any:
         self._clients.remember(ctx)
@@ -265,9 +257,9 @@ class Front:
         for event in changed.values():
             await self._bus.publish(event)
 
-    def _relay_of(self, uri: str) -> Relay | None:
+    def _owner_of(self, uri: str) -> Upstream | None:
         owner = self._board.snapshot.catalog.owner_of(uri)
-        return self._board.upstreams[owner].relay if owner else None
+        return self._board.upstreams.get(owner) if owner else None
 
     @asynccontextmanager
     async def _lifespan(self, _server: Server[Any]) -> AsyncGenerator[dict[str, Any]]:

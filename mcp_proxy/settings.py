@@ -99,6 +99,16 @@ class _UpstreamTable(_Table):
     """Have it run from its first call on only; one whose tools are not known yet is started once, to list them."""
     idle_stop: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Seconds without a call after which it is stopped until the next one; 0 for never."""
+    session: Literal["shared", "per_client"] = "shared"
+    """Whether all clients share one connection, or each has its own: a process, or an HTTP session, of its own.
+
+    With "per_client", a client's connection is made with the first request that needs it and ends with the
+    client. What is listed is listed over a connection of no client's, closed again once that is done. Only a
+    client with a session can have one: a handshake client over HTTP or SSE (over stdio there is but one client,
+    whose the one connection is). Clients of the stateless era, and all if the server is `stateless`, share.
+    """
+    max_clients: int = Field(default=100, ge=1)
+    """Clients that may have a connection of their own at once; more are refused, in words."""
     max_restarts: int = Field(default=5, ge=1)
     """Starts in a row that may fail before it is given up for a while, instead of being tried ever more slowly."""
     retry_pause: Seconds = 60.0

@@ -4,6 +4,7 @@ A connection is made and given up in `upkeep`, by a task of its own; requests us
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import anyio
@@ -52,6 +53,7 @@ class Upstream:
         state = State.IDLE if sleeps else State.CONNECTING
         self._name = name
         self._demand = Demand()
+        self._watched: set[str] = set()
         self._standing = Standing(Status(name, state, tools=len(known.tools) if known else 0))
         self._upkeep = Upkeep(self._standing, settings, self._demand, on_offer=on_offer, watchdog=watchdog)
         self.relay = self._upkeep.relay
@@ -145,8 +147,41 @@ class Upstream:
             async def send(params: dict[str, Any]) -> dict[str, Any]:
                 return await connection.send(method, params, on_progress)
 
-            with self.relay.carrying(caller):
+            with self.relay.attribution.carrying(caller):
                 return await self.relay.completed(await send(params), caller, params, send)
+
+    async def watch(self, uri: str) -> None:
+        """Have it tell when a resource changes, and keep it running for that until `unwatch`.
+
+        Raises:
+            MCPError: it refuses.
+        """
+        if uri in self._watched:
+            return
+        self._watched.add(uri)
+        self._demand.begin()
+        try:
+            with suppress(UpstreamUnavailableError):  # it is told once it is there
+                await self._connected()
+            await self.relay.watch(uri)
+        except BaseException:
+            self._end_watch(uri)
+            raise
+
+    async def unwatch(self, uri: str) -> None:
+        """Have it no longer tell.
+
+        Raises:
+            MCPError: it refuses.
+        """
+        if uri in self._watched:
+            self._end_watch(uri)
+            await self.relay.unwatch(uri)
+
+    def _end_watch(self, uri: str) -> None:
+        if uri in self._watched:
+            self._watched.remove(uri)
+            self._demand.end()
 
     async def _connected(self) -> Connection:
         """The connection, waited for while it is being made."""

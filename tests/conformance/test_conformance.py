@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from tests.conformance.suite import HANDSHAKE, STATELESS, Report, Suite, judge
-from tests.e2e.test_http import free_port, listening, until_open
+from tests.http.listening import free_port, listening, until_open
 from tests.serving import configured
 
 _ROOT = Path(__file__).parents[2]
@@ -38,7 +38,8 @@ async def proxied(folder: Path, transport: str, protocol: str) -> AsyncGenerator
         if transport == "http":
             way = {"url": await stack.enter_async_context(upstream())}
         config = configured(folder, {"only": {**way, "prefix": "", "protocol": protocol}})
-        yield await stack.enter_async_context(listening(config))
+        server = await stack.enter_async_context(listening(config))
+        yield server.url
 
 
 @pytest.fixture(scope="module")

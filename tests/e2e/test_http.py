@@ -1,10 +1,7 @@
 """Streamable HTTP: on the client's side of Switchboard, and on its upstreams'."""
 
-import socket
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from subprocess import DEVNULL
 
 import anyio
 import anyio.lowlevel
@@ -12,39 +9,8 @@ import httpx2
 import pytest
 from mcp import Client
 
-from tests.serving import ERAS, Progress, command, configured, script, serving, text_of
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@asynccontextmanager
-async def listening(config: Path, port: int | None = None) -> AsyncGenerator[str]:
-    """The URL of a `switchboard serve --transport http`."""
-    port = port or free_port()
-    start = command(config, "serve", "--transport", "http", "--port", str(port))
-    async with await anyio.open_process(
-        [start.command, *start.args], stderr=DEVNULL, env=start.env
-    ) as process:
-        with anyio.fail_after(60):
-            await until_open(port)
-        yield f"http://127.0.0.1:{port}/mcp"
-        process.terminate()
-        with anyio.fail_after(20):
-            assert await process.wait() == 0
-
-
-async def until_open(port: int) -> None:
-    while True:
-        try:
-            await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
-        except OSError:
-            await anyio.sleep(0.05)
-        else:
-            return
+from tests.http.listening import free_port, listening
+from tests.serving import ERAS, Progress, configured, script, serving, text_of
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -57,15 +23,18 @@ async def test_several_clients_at_once_each_get_their_own_answers(tmp_path: Path
             answers[number] = [text_of(result) for result in results]
 
     config = configured(tmp_path, {"echo": script("echo")})
-    async with listening(config) as url, anyio.create_task_group() as tasks:
+    async with listening(config) as server, anyio.create_task_group() as tasks:
         for number in range(5):
-            tasks.start_soon(use, url, number)
+            tasks.start_soon(use, server.url, number)
     assert answers == {number: [f"{number}.{i}" for i in range(10)] for number in range(5)}
 
 
 async def test_progress_and_do_work_over_http(tmp_path: Path) -> None:
     progress = Progress()
-    async with listening(configured(tmp_path, {"echo": script("echo")})) as url, Client(url) as client:
+    async with (
+        listening(configured(tmp_path, {"echo": script("echo")})) as server,
+        Client(server.url) as client,
+    ):
         await client.call_tool("echo__slow", {"seconds": 0.2}, progress_callback=progress)
         result = await client.call_tool("do", {"task": "add the numbers 2 and 3"})
     assert progress.steps[0] == (0, 10, "step 0")
@@ -73,11 +42,14 @@ async def test_progress_and_do_work_over_http(tmp_path: Path) -> None:
 
 
 async def test_a_foreign_host_or_origin_is_turned_away(tmp_path: Path) -> None:
-    async with listening(configured(tmp_path, {"echo": script("echo")})) as url, httpx2.AsyncClient() as http:
+    async with (
+        listening(configured(tmp_path, {"echo": script("echo")})) as server,
+        httpx2.AsyncClient() as http,
+    ):
         body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
         accept = {"accept": "application/json, text/event-stream"}
         for bad in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
-            response = await http.post(url, json=body, headers=accept | bad)
+            response = await http.post(server.url, json=body, headers=accept | bad)
             assert response.status_code in {403, 421}
 
 
@@ -87,7 +59,7 @@ async def test_an_upstream_over_http_that_goes_away_is_told_and_found_again(tmp_
     behind, port = configured(tmp_path / "behind", {"echo": script("echo")}), free_port()
     far = {"url": f"http://127.0.0.1:{port}/mcp", "protocol": "legacy" if era == "legacy" else "auto"}
     async with AsyncExitStack() as stack:
-        async with listening(behind, port):
+        async with listening(behind, port=port):
             client = await stack.enter_async_context(serving(configured(tmp_path, {"far": far})))
             assert "far__echo__echo" in {tool.name for tool in (await client.list_tools()).tools}
             assert (
@@ -95,7 +67,7 @@ async def test_an_upstream_over_http_that_goes_away_is_told_and_found_again(tmp_
             )
         with anyio.fail_after(10):
             assert (await client.call_tool("far__echo__echo", {"text": "nobody there"})).is_error
-        async with listening(behind, port):
+        async with listening(behind, port=port):
             with anyio.fail_after(30):
                 while (result := await client.call_tool("far__echo__echo", {"text": "again"})).is_error:
                     await anyio.lowlevel.checkpoint()

@@ -13,7 +13,7 @@ from mcp import Client, MCPError
 from pydantic import ValidationError
 
 from tests.e2e.bare import bare_client
-from tests.e2e.test_http import listening
+from tests.http.listening import listening
 from tests.serving import ERAS, Progress, configured, script, serving
 
 TRAFFIC: list[tuple[str, Any]] = [
@@ -53,7 +53,7 @@ async def test_both_ways_end_every_call_alike(tmp_path: Path, era: str) -> None:
     async with serving(config, mode=era) as client:
         calls = await traffic(client)
         raw = [await ending(client, *call) for call in calls]
-    async with listening(config) as url, Client(url, mode=era) as client:
+    async with listening(config) as server, Client(server.url, mode=era) as client:
         typed = [await ending(client, *call) for call in calls]
     for call, ours, theirs in zip(calls, raw, typed, strict=True):
         assert ours == theirs, call

@@ -64,9 +64,9 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(config: Path, *options: str) -> AsyncGenerator[Listening]:
-    """A server with this configuration, on any free port; `options` stand before the command."""
-    start = command(config, *options, "serve", "--transport", "http", "--port", "0")
+async def listening(config: Path, *options: str, port: int = 0) -> AsyncGenerator[Listening]:
+    """A server with this configuration, by default on any free port; `options` stand before the command."""
+    start = command(config, *options, "serve", "--transport", "http", "--port", str(port))
     async with (
         await anyio.open_process([start.command, *start.args], stderr=PIPE, env=start.env) as process,
         anyio.create_task_group() as tasks,
@@ -93,6 +93,24 @@ async def until_ready(server: Listening) -> dict[str, Any]:
             while (answer := await http.get("/readyz")).status_code != 200:
                 await anyio.lowlevel.checkpoint()
     return answer.json()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, for now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def until_open(port: int) -> None:
+    """Return once somebody listens on a port."""
+    while True:
+        try:
+            await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+        except OSError:
+            await anyio.sleep(0.05)
+        else:
+            return
 
 
 async def refused(config: Path, *options: str) -> str:

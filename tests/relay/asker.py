@@ -114,6 +114,10 @@ async def change_page(ctx: Context, _: Result) -> Result:
     return said("changed", {"watched": sorted(WATCHED)})
 
 
+async def session(ctx: Context, _: Result) -> Result:
+    return said("this one", {"id": ctx.request and ctx.request.headers["mcp-session-id"]})
+
+
 async def crash(_: Context, __: Result) -> Result:
     os._exit(1)
 
@@ -127,6 +131,7 @@ TOOLS: dict[str, Callable[[Context, Result], Awaitable[Result]]] = {
     "crash": crash,
     "do": let_go,
     "book_table": book_table,
+    "session": session,
 }
 
 RESTAURANT: Result = {"type": "string", "description": "Name of the restaurant"}

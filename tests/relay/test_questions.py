@@ -15,7 +15,7 @@ from mcp.client.stdio import stdio_client
 from mcp_types import ElicitResult, InputRequiredResult, InputResponses
 
 from mcp_proxy.raw_client import RawClient
-from tests.e2e.test_http import free_port, listening, until_open
+from tests.http.listening import free_port, listening, until_open
 from tests.relay.person import ASKER, Person, asker, begun
 from tests.serving import ERAS, command, configured, serving, text_of
 
@@ -159,10 +159,11 @@ async def asker_over(transport: str) -> AsyncGenerator[dict[str, Any]]:
 async def two_clients(folder: Path, transport: str, era: str) -> AsyncGenerator[list[tuple[Client, Person]]]:
     async with AsyncExitStack() as stack:
         config = configured(folder, {"a": await stack.enter_async_context(asker_over(transport))})
-        url = await stack.enter_async_context(listening(config))
+        server = await stack.enter_async_context(listening(config))
         people = [Person("Ada"), Person("Grace")]
         clients = [
-            await stack.enter_async_context(Client(url, mode=era, **person.callbacks())) for person in people
+            await stack.enter_async_context(Client(server.url, mode=era, **person.callbacks()))
+            for person in people
         ]
         for client in clients:
             await client.list_tools()
@@ -182,15 +183,37 @@ async def test_over_http_a_question_finds_the_very_call_that_caused_it(tmp_path:
     assert (ada.asked, grace.asked) == (["roots"], [])
 
 
-async def test_over_stdio_a_question_goes_to_the_newest_caller(tmp_path: Path, era: str) -> None:
-    async with (
-        two_clients(tmp_path, "stdio", era) as ((first, ada), (second, grace)),
-        begun(first, "a__hold", {"gate": "holding"}),
-    ):
+async def test_over_stdio_a_question_that_may_be_anybodys_is_put_to_nobody(tmp_path: Path, era: str) -> None:
+    async with two_clients(tmp_path, "stdio", era) as ((first, ada), (second, grace)):
+        async with begun(first, "a__hold", {"gate": "holding"}):
+            with pytest.raises(MCPError, match='several clients.*session = "per_client"'):
+                await second.call_tool("a__ask", FORM)
+            await second.call_tool("a__note", {"level": "error", "data": "whose?"})
+            await second.call_tool("a__let_go", {"gate": "holding"})
+        assert (ada.asked, grace.asked) == ([], [])
+        assert (ada.logged, grace.logged) == ([], [])
         result = await second.call_tool("a__ask", {"method": "roots/list"})
-        await second.call_tool("a__let_go", {"gate": "holding"})
     assert result.structured_content == {"answer": {"roots": [{"uri": "file:///home/Grace"}]}}
     assert (ada.asked, grace.asked) == ([], ["roots"])
+
+
+async def test_a_call_that_was_given_up_may_still_be_the_one_that_asks(tmp_path: Path) -> None:
+    async with two_clients(tmp_path, "stdio", "legacy") as ((first, ada), (second, grace)):
+        with anyio.CancelScope() as scope:
+            async with begun(first, "a__hold", {"gate": "never"}):
+                scope.cancel()
+        with pytest.raises(MCPError, match="several clients"):
+            await second.call_tool("a__ask", FORM)
+    assert (ada.asked, grace.asked) == ([], [])
+
+
+async def test_one_client_with_several_calls_is_asked_all_the_same(tmp_path: Path) -> None:
+    async with two_clients(tmp_path, "stdio", "legacy") as ((first, ada), (_, grace)):
+        async with begun(first, "a__hold", {"gate": "holding"}):
+            answers = await first.call_tool("a__ask", FORM)
+            await first.call_tool("a__let_go", {"gate": "holding"})
+    assert (answers.structured_content or {})["answer"]["content"] == {"name": "Ada"}
+    assert (ada.asked, grace.asked) == (["Your name?"], [])
 
 
 async def test_a_question_left_open_is_put_again_until_the_time_of_the_call_is_up(tmp_path: Path) -> None:
