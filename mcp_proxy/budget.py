@@ -18,7 +18,11 @@ class BudgetedEscalator:
     at once cannot all take the last place. Other processes' spending shows the next day, or after a restart.
     """
 
-    def __init__(self, escalator: Escalator, budget: Budget, journal: Journal | None) -> None:
+    def __init__(
+        self, escalator: Escalator, budget: Budget, journal: Journal | None, profile: str | None = None
+    ) -> None:
+        """An escalator with a budget for all tasks, or for those of one profile."""
+        self._profile = profile
         self._escalator = escalator
         self._budget = budget
         self._journal = journal
@@ -42,7 +46,8 @@ class BudgetedEscalator:
         async with self._starting_day:
             await self._start_day()
         if why := self._budget.exhausted(self._calls, self._dollars):
-            raise EscalationError("budget", why)
+            whose = f" of profile {self._profile}" if self._profile else ""
+            raise EscalationError("budget", f"{why}{whose}")
         self._calls += 1
         escalated = await self._escalator.resolve(task, candidates, reason)
         self._dollars += escalated.usage.cost or 0.0
@@ -53,7 +58,7 @@ class BudgetedEscalator:
         if self._today == now.date():
             return
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        spent = await self._journal.spent(self.name, since=midnight) if self._journal else None
+        spent = await self._journal.spent(self.name, midnight, self._profile) if self._journal else None
         if spent is None:
             raise EscalationError(
                 "budget",

@@ -146,6 +146,12 @@ def name_of(ctx: Context) -> str:
     return f"{params.client_info.name} {params.client_info.version}" if params else ""
 
 
+def client_of(ctx: Context) -> str:
+    """The name of a request's client; empty when it has not given one."""
+    params = ctx.session.client_params
+    return params.client_info.name if params else ""
+
+
 def outbound_of(ctx: Context) -> Outbound:
     """The way back that belongs to a request: on HTTP, the stream of its response."""
     return ctx.session._request_outbound  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

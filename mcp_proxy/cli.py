@@ -16,12 +16,15 @@ from rich.markup import escape
 from local_llm import Task
 from mcp_proxy import __version__, cli_setup, logs
 from mcp_proxy.config import ConfigError, Settings, find, load
+from mcp_proxy.desk import Desk, InvalidArgumentsError
 from mcp_proxy.pipeline import Ending, Outcome
 from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
 from mcp_proxy.results import describe
 from mcp_proxy.running import running
-from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard
+from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pairs
+from mcp_proxy.token_costs import show_token_costs, token_costs
+from mcp_proxy.tools import Tools
 from mcp_proxy.upstreams import NESTING, State, Status, UpstreamUnavailableError
 from tool_registry import UnusableSchemaError
 
@@ -74,6 +77,23 @@ def _configured(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def _profiled(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that takes the name of a `profile`, None unless one was given."""
+    described = "The [profiles.…] table to see and do as."
+    return click.option("--profile", help=described)(command)
+
+
+def _loaded(config: Path | None, profile: str | None) -> Settings:
+    """The settings of the file, for clients of that profile, or of the one the file names."""
+    settings = load(config)
+    if profile is None:
+        return settings
+    if profile and profile not in settings.profiles:
+        known = ", ".join(settings.profiles) or "none"
+        raise click.UsageError(f"there is no profile {profile!r} in the configuration; there are: {known}")
+    return settings.model_copy(update={"server": settings.server.model_copy(update={"profile": profile})})
+
+
 def _running_loop(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """A click command that runs in the event loop and turns expected errors into failures."""
 
@@ -118,16 +138,17 @@ def main(context: click.Context, config: Path | None, log_level: str | None) -> 
 @click.option("--transport", type=click.Choice(["stdio", "http"]), help="Overrides [server] transport.")
 @click.option("--host", help="Overrides [server] host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Overrides [server] port.")
+@_profiled
 @_configured
 @_running_loop
-async def serve(config: Path | None, **overrides: str | int | None) -> None:
+async def serve(config: Path | None, profile: str | None, **overrides: str | int | None) -> None:
     """Serve MCP to clients, over stdio unless configured otherwise."""
     if int(os.environ.get(NESTING, "0")) >= _DEEPEST:
         raise click.UsageError(
             f"Switchboard stands behind {_DEEPEST} others: it probably starts itself. "
             "Take its own entry out of the configuration it reads."
         )
-    settings = load(config)
+    settings = _loaded(config, profile)
     given = {key: value for key, value in overrides.items() if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=given)})
     # Each door is opened by itself: the other one's libraries would only cost time.
@@ -143,19 +164,27 @@ async def serve(config: Path | None, **overrides: str | int | None) -> None:
 
 @main.command()
 @click.argument("query", required=False)
+@click.option("--tokens", is_flag=True, help="Say what the definitions cost a model, by server and exposure.")
 @_json_flag
+@_profiled
 @_configured
 @_running_loop
-async def tools(config: Path | None, query: str | None, *, as_json: bool) -> None:
+async def tools(
+    config: Path | None, query: str | None, profile: str | None, *, tokens: bool, as_json: bool
+) -> None:
     """List the tools of all upstreams, or those that match QUERY, best first."""
-    async with _started(load(config)) as board:
-        snapshot = board.snapshot
+    settings = _loaded(config, profile)
+    async with _started(settings) as board:
+        desk = Desk(board, settings.server.profile)
+        seen = desk.seen
         found = (
-            [candidate.tool for candidate in snapshot.index.search(query)]
+            [candidate.tool for candidate in seen.index.search(query)]
             if query
-            else list(snapshot.catalog.tools.values())
+            else list(seen.catalog.tools.values())
         )
-    if as_json:
+    if tokens:
+        show_token_costs(token_costs(found, Tools(desk)), as_json=as_json)
+    elif as_json:
         print_json([tool.listed() for tool in found])
     else:
         rows = ((tool.qualified, tool.description.partition("\n")[0]) for tool in found)
@@ -167,20 +196,29 @@ async def tools(config: Path | None, query: str | None, *, as_json: bool) -> Non
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--args", "args_json", help="The arguments as a JSON object; KEY=VALUE pairs are added to it.")
 @_json_flag
+@_profiled
 @_configured
 @_running_loop
 async def call(
-    config: Path | None, name: str, arguments: tuple[str, ...], args_json: str | None, *, as_json: bool
+    config: Path | None,
+    name: str,
+    arguments: tuple[str, ...],
+    args_json: str | None,
+    profile: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Call the tool NAME directly. Values are read as the tool's schema wants them."""
     given = json_object(args_json or "{}")
-    async with _started(load(config)) as board:
-        tool = board.snapshot.catalog.tools.get(name)
+    settings = _loaded(config, profile)
+    async with _started(settings) as board:
+        desk = Desk(board, settings.server.profile)
+        tool = desk.seen.catalog.tools.get(name)
         if tool is None:
-            near = ", ".join(c.tool.qualified for c in board.snapshot.index.search(name, 3))
+            near = ", ".join(c.tool.qualified for c in desk.seen.index.search(name, 3))
             raise click.UsageError(f"there is no tool {name!r}; near: {near or 'none'}")
         result = await _reported(
-            board.call_tool(tool, {"arguments": {**given, **read_pairs(tool, arguments)}}, client=_CLIENT)
+            desk.call_tool(tool, {"arguments": {**given, **read_pairs(tool, arguments)}}, client=_CLIENT)
         )
     if as_json:
         print_json(result)
@@ -202,24 +240,36 @@ async def call(
     help="A value for a parameter the task leaves out.",
 )
 @_json_flag
+@_profiled
 @_configured
 @_running_loop
 async def do(
-    config: Path | None, task: str, answers: tuple[str, ...], *, yes: bool, dry_run: bool, as_json: bool
+    config: Path | None,
+    task: str,
+    answers: tuple[str, ...],
+    profile: str | None,
+    *,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Carry out TASK, given in plain words."""
     person = TerminalPerson(approve=yes, silent=as_json)
-    await _do(config, Task(task, split_pairs(answers)), person, dry_run=dry_run, as_json=as_json)
+    await _do(
+        _loaded(config, profile), Task(task, split_pairs(answers)), person, dry_run=dry_run, as_json=as_json
+    )
 
 
 @main.command()
 @click.argument("task")
 @_json_flag
+@_profiled
 @_configured
 @_running_loop
-async def plan(config: Path | None, task: str, *, as_json: bool) -> None:
+async def plan(config: Path | None, task: str, profile: str | None, *, as_json: bool) -> None:
     """Say what `do` would call for TASK, without calling it."""
-    await _do(config, Task(task), TerminalPerson(approve=False, silent=True), dry_run=True, as_json=as_json)
+    person = TerminalPerson(approve=False, silent=True)
+    await _do(_loaded(config, profile), Task(task), person, dry_run=True, as_json=as_json)
 
 
 @main.command()
@@ -265,10 +315,11 @@ async def demo(*, flow: bool, as_json: bool) -> None:
 
 
 async def _do(
-    config: Path | None, task: Task, person: TerminalPerson, *, dry_run: bool, as_json: bool
+    settings: Settings, task: Task, person: TerminalPerson, *, dry_run: bool, as_json: bool
 ) -> None:
-    async with _started(load(config)) as board:
-        outcome = await _reported(board.do(task, person, dry_run=dry_run, client=_CLIENT))
+    async with _started(settings) as board:
+        desk = Desk(board, settings.server.profile)
+        outcome = await _reported(desk.do(task, person, dry_run=dry_run, client=_CLIENT))
     show_outcome(outcome, as_json=as_json)
 
 

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from mcp_proxy.config_file import ConfigError, KeyPath, find, read
 from mcp_proxy.config_variables import expand, variables
 from mcp_proxy.escalation import Budget, Prices
+from mcp_proxy.profile_settings import ProfileTable, ToolOverrideTable
 from mcp_proxy.settings import (
     CatalogSettings,
     EscalationSettings,
@@ -33,6 +34,7 @@ __all__ = [
     "JournalSettings",
     "PlannerSettings",
     "Prices",
+    "ProfileTable",
     "ServerSettings",
     "Settings",
     "StdioUpstream",
@@ -75,6 +77,9 @@ _TABLES: Mapping[KeyPath, type[BaseModel]] = {
     ("escalation",): EscalationSettings,
     ("escalation", "budget"): Budget,
     ("escalation", "prices"): Prices,
+    ("profiles", "*"): ProfileTable,
+    ("profiles", "*", "tools", "*"): ToolOverrideTable,
+    ("profiles", "*", "budget"): Budget,
     ("journal",): JournalSettings,
     ("catalog",): CatalogSettings,
 }
@@ -112,14 +117,22 @@ def _told(problem: ErrorDetails) -> tuple[KeyPath, str, str]:
     if problem["type"] == "value_error":
         message, _, remedy = problem["msg"].removeprefix("Value error, ").partition("; ")
         return key, message, remedy or "correct it"
-    table = _TABLES.get(location[:-1])
+    table = _TABLES.get(_as_pattern(location[:-1]))
     if problem["type"] == "extra_forbidden" and table:
         return key, "is no known key", _suggestion(str(key[-1]), table.model_fields)
     message, remedy = _PROSE.get(problem["type"], (problem["msg"].removeprefix("Input "), "correct it"))
-    default = table.model_fields[str(location[-1])].default if table else None
+    field = table.model_fields.get(str(location[-1])) if table else None
+    default = field.default if field else None
     if isinstance(default, str | int | float):
         remedy = f"{remedy}, or leave it out for the default, {json.dumps(default)}"
     return key, message, remedy
+
+
+def _as_pattern(location: KeyPath) -> KeyPath:
+    """A place with `*` for what users name themselves: their profiles, and the tools these rewrite."""
+    if location[:1] != ("profiles",):
+        return location
+    return tuple("*" if position in {1, 3} else part for position, part in enumerate(location))
 
 
 def _suggestion(unknown: str, known: Iterable[str]) -> str:

@@ -23,24 +23,43 @@ GREETED = ("initialize", "server/discover", "tools/list")
 
 _CHUNK = 65536
 _VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
+_CLIENT_KEY = "io.modelcontextprotocol/clientInfo"
 
 Message = dict[str, Any]
 Greetings = dict[str, dict[str, Message]]
-"""Results by method, then by the protocol version asked for or settled."""
+"""Results by method, then by who asked; see `asker_of`."""
 
 
-def era_of(message: Mapping[str, Any], settled: str) -> str | None:
-    """The protocol version that decides the answer to one of `GREETED`; None for a request that is special."""
-    params: Any = message.get("params") or {}
-    if not isinstance(params, dict):
+def asker_of(message: Mapping[str, Any], settled: str) -> str | None:
+    """What decides the answer to one of `GREETED`: the protocol version asked for or settled, and the client's name.
+
+    Args:
+        message: the request.
+        settled: the asker of a handshake that came before, as `settled_as` has it.
+
+    Returns:
+        Both in one text; None for a request that is special.
+    """
+    given = _object(message.get("params"))
+    meta = _object(given.get("_meta"))
+    if "cursor" in given:
         return None
-    given = cast("Message", params)
     if message.get("method") == "initialize":
-        version = given.get("protocolVersion")
+        version, client = given.get("protocolVersion"), given.get("clientInfo")
+    elif _VERSION_KEY in meta:
+        version, client = meta[_VERSION_KEY], meta.get(_CLIENT_KEY)
     else:
-        meta: Any = given.get("_meta") or {}
-        version = cast("Message", meta).get(_VERSION_KEY, settled) if isinstance(meta, dict) else None
-    return version if isinstance(version, str) and "cursor" not in given else None
+        return settled or None
+    return f"{version} {_object(client).get('name', '')}" if isinstance(version, str) else None
+
+
+def settled_as(asker: str, result: Mapping[str, Any]) -> str:
+    """The asker of what follows on a handshake, by the asker and the result of `initialize`."""
+    return f"{result.get('protocolVersion', '')} {asker.partition(' ')[2]}"
+
+
+def _object(value: object) -> Message:
+    return cast("Message", value) if isinstance(value, dict) else {}
 
 
 class GreetingFile:
@@ -135,14 +154,14 @@ class Greeter(threading.Thread):
                 self._answer(cast("Message", message))
 
     def _answer(self, message: Message) -> None:
-        method, era = message.get("method"), era_of(message, self._settled)
-        result = (
-            self._greetings.get(method, {}).get(era) if isinstance(method, str) and era is not None else None
-        )
+        method, asker = message.get("method"), asker_of(message, self._settled)
+        if not isinstance(method, str) or asker is None:
+            return
+        result = self._greetings.get(method, {}).get(asker)
         if result is None:
             return
         if method == "initialize":
-            self._settled = result["protocolVersion"]
+            self._settled = settled_as(asker, result)
         self.answered[message["id"]] = result
         data = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() + b"\n"
         while data:

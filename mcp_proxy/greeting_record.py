@@ -8,7 +8,10 @@ from typing import Any
 import structlog
 from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse
 
-from mcp_proxy.greeting import GREETED, Greeter, GreetingFile, Greetings, era_of
+from mcp_proxy.greeting import GREETED, Greeter, GreetingFile, Greetings, asker_of, settled_as
+
+_ASKERS = 16
+"""Kinds of clients that are remembered, the latest ones; a client may have a new name every day."""
 
 Message = dict[str, Any]
 
@@ -33,28 +36,31 @@ class GreetingRecord:
         """Note a client's request, if it is one that is greeted."""
         method, number = message.get("method"), message.get("id")
         if method in GREETED and isinstance(number, int | str):
-            era = era_of(message, self._settled)
-            if era is not None:
-                self._asked[number] = (method, era)
+            asker = asker_of(message, self._settled)
+            if asker is not None:
+                self._asked[number] = (method, asker)
 
     def keeps_back(self, message: JSONRPCMessage) -> bool:
         """Record an answer on its way out; True when the client has had it already."""
         if not isinstance(message, JSONRPCResponse | JSONRPCError) or message.id is None:
             return False
         given = self._given.pop(message.id, None)
-        method, era = self._asked.pop(message.id, ("", ""))
+        method, asker = self._asked.pop(message.id, ("", ""))
         if isinstance(message, JSONRPCResponse) and method:
             if method == "initialize":
-                self._settled = str(message.result.get("protocolVersion", ""))
-            self._keep(method, era, message.result)
+                self._settled = settled_as(asker, message.result)
+            self._keep(method, asker, message.result)
             if given is not None and given != message.result:
                 self._differs(method)
         return given is not None
 
-    def _keep(self, method: str, era: str, result: Message) -> None:
+    def _keep(self, method: str, asker: str, result: Message) -> None:
         known = self._greetings.setdefault(method, {})
-        if known.get(era) != result:
-            known[era] = result
+        if known.get(asker) != result:
+            known.pop(asker, None)
+            if len(known) >= _ASKERS:
+                del known[next(iter(known))]
+            known[asker] = result
             snapshot = {method: dict(results) for method, results in self._greetings.items()}
             asyncio.get_running_loop().run_in_executor(None, self._save, snapshot)
 

@@ -23,6 +23,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from mcp_proxy.config import ConfigError, ServerSettings, Settings
+from mcp_proxy.desk import Desk
 from mcp_proxy.http_auth import Admission, admission, require_protection
 from mcp_proxy.http_ending import OpenRequests
 from mcp_proxy.running import running
@@ -73,7 +74,7 @@ async def serve_http(settings: Settings, configuration: Path | None = None) -> N
 
 def http_app(board: Switchboard, door: Admission) -> Starlette:
     """The application: what is served where, and to whom."""
-    server, front = board.settings.server, Front(board)
+    server, front = board.settings.server, Front(Desk(board, board.settings.server.profile))
     sessions = StreamableHTTPSessionManager(
         front.server,
         stateless=server.stateless,

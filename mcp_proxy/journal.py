@@ -115,9 +115,12 @@ class Journal:
         """The newest `limit` tasks and calls, newest first; empty when the journal cannot be read."""
         return await self._run(lambda connection: newest(connection, limit), ())
 
-    async def spent(self, planner: str, since: datetime) -> Spent | None:
-        """What the tasks planned by `planner` since then cost; None when the journal cannot be read."""
-        return await self._run(lambda connection: spent(connection, planner, since), None)
+    async def spent(self, planner: str, since: datetime, profile: str | None = None) -> Spent | None:
+        """What the tasks planned by `planner` since then cost, those of one profile or of all.
+
+        None when the journal cannot be read.
+        """
+        return await self._run(lambda connection: spent(connection, planner, since, profile), None)
 
     async def close(self) -> None:
         """Write what is noted and close the file. What is recorded later is lost without a word."""

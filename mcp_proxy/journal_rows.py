@@ -15,8 +15,8 @@ from mcp_proxy.redaction import redact
 Decision = Literal["execute", "ask", "escalate", "refuse", "dry_run"]
 Outcome = Literal["ok", "tool_error", "failed", "cancelled", "declined"]
 
-SCHEMA_VERSION = 1
-"""Kept in the file as `user_version`; a change of the tables needs a higher one and a migration in `prepare`."""
+SCHEMA_VERSION = 2
+"""Kept in the file as `user_version`; a change of the tables needs a higher one, and one of `_MIGRATIONS`."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS calls (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS calls_by_task ON calls (task_id);
 """
+"""The tables as they first were; `_MIGRATIONS` lead on from there."""
+
+_MIGRATIONS = ("ALTER TABLE tasks ADD COLUMN profile TEXT NOT NULL DEFAULT '';",)
+"""What leads from each version to the next, from 1 on."""
 
 
 def new_id() -> str:
@@ -68,6 +72,8 @@ class TaskRecord:
     cache_read_tokens: int = 0
     cost: float | None = None
     """In dollars; None when unknown."""
+    profile: str = ""
+    """The profile of the client; empty for none."""
     id: str = field(default_factory=new_id)
     started_at: datetime = field(default_factory=_now)
 
@@ -124,9 +130,18 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     if version < SCHEMA_VERSION:
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        )
+        _migrate(connection)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables up to date. Another process may have done so by the time the lock is had."""
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        steps = (_SCHEMA, *_MIGRATIONS)[version:]
+        for statement in "".join(steps).split(";")[:-1]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
 
 
 def insert(connection: sqlite3.Connection, *records: Record) -> None:
@@ -148,10 +163,14 @@ def newest(connection: sqlite3.Connection, limit: int) -> tuple[Record, ...]:
     return tuple(sorted(records, key=lambda record: record.id, reverse=True)[:limit])
 
 
-def spent(connection: sqlite3.Connection, planner: str, since: datetime) -> Spent:
-    """The sum over the tasks of `planner` that started at `since` or later."""
-    query = "SELECT count(*), total(cost) FROM tasks WHERE planner = ? AND started_at >= ?"
-    return Spent(*connection.execute(query, (planner, _stamp(since))).fetchone())
+def spent(connection: sqlite3.Connection, planner: str, since: datetime, profile: str | None) -> Spent:
+    """The sum over the tasks of `planner` that started at `since` or later; those of all profiles, or of one."""
+    query = (
+        "SELECT count(*), total(cost) FROM tasks "
+        "WHERE planner = :planner AND started_at >= :since AND profile = coalesce(:profile, profile)"
+    )
+    values = {"planner": planner, "since": _stamp(since), "profile": profile}
+    return Spent(*connection.execute(query, values).fetchone())
 
 
 def _row(record: Record) -> dict[str, Any]:

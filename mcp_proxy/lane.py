@@ -20,11 +20,11 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from mcp_proxy.desk import Desk
 from mcp_proxy.hops import forwarded, in_era
 from mcp_proxy.journal import CallRecord, Outcome
 from mcp_proxy.pipes import Message, Pipe
 from mcp_proxy.results import unavailable
-from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import ToolEntry, UnusableSchemaError
 
@@ -54,9 +54,10 @@ class _Flight:
 class FastLane:
     """The raw calls of one stdio client. Every method is a callback and none waits."""
 
-    def __init__(self, board: Switchboard) -> None:
+    def __init__(self, desk: Desk) -> None:
         self.pipe = Pipe(self._take, self._close)
-        self._board = board
+        self._desk = desk
+        self._board = desk.board
         self._server_info: Mapping[str, Any] = {}
         self._version: str | None = None
         self._client = ""
@@ -91,11 +92,11 @@ class FastLane:
 
     def _call(self, message: Message, version: str) -> bool:
         call = _read(message, version)
-        tool = self._board.snapshot.catalog.tools.get(call.name) if call else None
-        if call is None or tool is None or message["id"] in self._flights:
+        tool = self._desk.seen.catalog.tools.get(call.name) if call else None
+        if call is None or tool is None or tool.preset or message["id"] in self._flights:
             return False
         upstream = self._board.upstreams[tool.upstream]
-        if upstream.validation != "off" and not _fits(tool, call.arguments):
+        if self._desk.validation_of(tool) != "off" and not _fits(tool, call.arguments):
             return False
         # In front of a handshake-era upstream, a stateless client may have to be asked something in the
         # middle of the call, by way of an answer that asks for input; in front of a stateless upstream, a

@@ -17,8 +17,9 @@ from mcp_types import (
 
 from mcp_proxy.callers import Context, HandshakeCaller, connection_of
 from mcp_proxy.clients import Clients
+from mcp_proxy.desk import Desk
 from mcp_proxy.hops import forwarded
-from mcp_proxy.switchboard import Switchboard
+from mcp_proxy.parking import progress_to
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import Entry
 
@@ -32,22 +33,22 @@ _UPSTREAM_UNAVAILABLE = -32000
 class Offerings:
     """The handlers of everything that is found in the catalog and passed on as it is."""
 
-    def __init__(self, board: Switchboard, clients: Clients, progress: Callable[[Context], Any]) -> None:
-        self._board = board
+    def __init__(self, desk: Desk, clients: Clients) -> None:
+        self._desk = desk
+        self._board = desk.board
         self._clients = clients
-        self._progress = progress
 
     async def list_prompts(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
         await self._board.wait_startup()
-        return {"prompts": [entry.listed() for entry in self._board.snapshot.catalog.prompts.values()]}
+        return {"prompts": [entry.listed() for entry in self._desk.seen.catalog.prompts.values()]}
 
     async def list_resources(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
         await self._board.wait_startup()
-        return {"resources": _definitions(self._board.snapshot.catalog.resources.values())}
+        return {"resources": _definitions(self._desk.seen.catalog.resources.values())}
 
     async def list_templates(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
         await self._board.wait_startup()
-        return {"resourceTemplates": _definitions(self._board.snapshot.catalog.templates.values())}
+        return {"resourceTemplates": _definitions(self._desk.seen.catalog.templates.values())}
 
     async def get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> Result:
         entry = await self._prompt(params.name)
@@ -64,7 +65,7 @@ class Offerings:
             upstream = entry.upstream
             onward["ref"] = {**onward["ref"], "name": entry.name}
         else:
-            template = self._board.snapshot.catalog.templates.get(params.ref.uri)
+            template = self._desk.seen.catalog.templates.get(params.ref.uri)
             upstream = template.upstream if template else await self.owner_of(params.ref.uri)
         if self._board.upstreams[upstream].relay.lacks("completions"):
             return {"completion": {"values": []}}
@@ -93,21 +94,21 @@ class Offerings:
             MCPError: none does.
         """
         await self._board.wait_startup()
-        upstream = self._board.snapshot.catalog.owner_of(uri)
+        upstream = self._desk.seen.catalog.owner_of(uri)
         if upstream is None:
             raise MCPError(INVALID_PARAMS, f"Resource not found: {uri}", {"uri": uri})
         return upstream
 
     async def _prompt(self, name: str) -> Entry:
         await self._board.wait_startup()
-        entry = self._board.snapshot.catalog.prompts.get(name)
+        entry = self._desk.seen.catalog.prompts.get(name)
         if entry is None:
             raise MCPError(INVALID_PARAMS, f"Unknown prompt: {name}")
         return entry
 
     async def _pass_on(self, ctx: Context, upstream: str, params: Mapping[str, Any]) -> Result:
         try:
-            return await self._board.request(upstream, ctx.method, params, self._progress(ctx))
+            return await self._board.request(upstream, ctx.method, params, progress_to(ctx))
         except UpstreamUnavailableError as error:
             raise MCPError(_UPSTREAM_UNAVAILABLE, f"{error}") from error
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 import anyio
 import anyio.abc
 from mcp import MCPError
+from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import INVALID_PARAMS, LoggingLevel
 
 from mcp_proxy.callers import (
@@ -205,3 +206,11 @@ class Parking:
 def _subject(ctx: Context) -> tuple[str, object]:
     params = ctx.params or {}
     return ctx.method, params.get("name", params.get("uri"))
+
+
+def progress_to(ctx: Context) -> ProgressFnT | None:
+    """A callback that hands progress to the client, if it asked for any."""
+    if not ctx.meta or "progress_token" not in ctx.meta:
+        return None
+    caller = CALLER.get()
+    return caller.report_progress if isinstance(caller, StatelessCaller) else ctx.session.report_progress

@@ -12,7 +12,7 @@ from mcp import MCPError
 from local_llm import NoPlan, Plan
 from mcp_proxy import journal
 from mcp_proxy.escalation import Usage
-from mcp_proxy.journal import CallRecord, Decision, TaskRecord
+from mcp_proxy.journal import CallRecord, Decision, TaskRecord, new_id
 from mcp_proxy.person import InputNeeded
 from mcp_proxy.pipeline import Ending, Outcome, Trace
 from mcp_proxy.upstreams import UpstreamUnavailableError
@@ -28,7 +28,17 @@ _DECISIONS: Mapping[Ending, Decision] = {
 }
 
 
-def task_record(task_id: str, client: str, text: str, outcome: Outcome) -> TaskRecord:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A task as it came in: what of it the journal keeps."""
+
+    text: str
+    client: str
+    profile: str
+    id: str = field(default_factory=new_id)
+
+
+def task_record(asked: Asked, outcome: Outcome) -> TaskRecord:
     """A finished task for the journal."""
     result: journal.Outcome | None = None
     if outcome.result is not None:
@@ -36,9 +46,7 @@ def task_record(task_id: str, client: str, text: str, outcome: Outcome) -> TaskR
     elif outcome.ending is Ending.DECLINED:
         result = "declined"
     return TaskRecord(
-        id=task_id,
-        client=client,
-        text=text,
+        **asdict(asked),
         decision=_DECISIONS[outcome.ending],
         reason=outcome.reason,
         outcome=result,
@@ -48,14 +56,12 @@ def task_record(task_id: str, client: str, text: str, outcome: Outcome) -> TaskR
     )
 
 
-def unfinished_record(task_id: str, client: str, text: str, trace: Trace, error: BaseException) -> TaskRecord:
+def unfinished_record(asked: Asked, trace: Trace, error: BaseException) -> TaskRecord:
     """A task that an exception ended: its upstream failed, it was cancelled, or it waits for a stateless client."""
     waits = isinstance(error, InputNeeded)
     cancelled = isinstance(error, anyio.get_cancelled_exc_class())
     return TaskRecord(
-        id=task_id,
-        client=client,
-        text=text,
+        **asdict(asked),
         decision="ask" if waits else "execute",
         reason=trace.route[-1] if trace.route else "",
         outcome=None if waits else "cancelled" if cancelled else "failed",

@@ -3,7 +3,6 @@
 The only module that makes MCP errors out of ours, and the only one that catches everything.
 """
 
-import difflib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,7 +10,6 @@ from typing import Any, TypeVar
 
 import anyio
 import structlog
-from mcp import MCPError
 from mcp.server import Server
 from mcp.server.caching import CACHEABLE_METHODS, CacheHint
 from mcp.server.models import InitializationOptions
@@ -23,9 +21,7 @@ from mcp.server.subscriptions import (
     ServerEvent,
     ToolsListChanged,
 )
-from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import (
-    INVALID_PARAMS,
     CallToolRequestParams,
     CompleteRequestParams,
     GetPromptRequestParams,
@@ -53,16 +49,14 @@ from mcp_proxy.callers import (
     outbound_of,
 )
 from mcp_proxy.clients import Clients
-from mcp_proxy.hops import as_ours, forwarded
+from mcp_proxy.desk import Desk
+from mcp_proxy.hops import as_ours
 from mcp_proxy.offerings import Offerings
 from mcp_proxy.parking import Parking, StatelessCaller
-from mcp_proxy.person import ClientPerson, InputNeeded
-from mcp_proxy.results import error_result, invalid_arguments, outcome_result, unavailable
 from mcp_proxy.sdk_server import SdkServer
-from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard
-from mcp_proxy.task_tools import DO, PLAN, read_request
-from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
-from tool_registry import Catalog, UnusableSchemaError
+from mcp_proxy.tools import Tools
+from mcp_proxy.upstreams import Upstream
+from tool_registry.profiles import View
 
 _INSTRUCTIONS = (
     "Switchboard stands in front of several MCP servers. Their tools are listed as <server>__<tool>. "
@@ -73,7 +67,7 @@ _INSTRUCTIONS = (
 _UNCACHED: Mapping[Any, CacheHint] = dict.fromkeys(CACHEABLE_METHODS, CacheHint(ttl_ms=0, scope="private"))
 """What the stateless era wants to be told: these answers depend on the upstreams of the moment."""
 
-_LIST_CHANGES: Mapping[str, tuple[ServerEvent, Callable[[Catalog], object]]] = {
+_LIST_CHANGES: Mapping[str, tuple[ServerEvent, Callable[[View], object]]] = {
     "notifications/tools/list_changed": (ToolsListChanged(), lambda c: c.tools),
     "notifications/prompts/list_changed": (PromptsListChanged(), lambda c: c.prompts),
     "notifications/resources/list_changed": (ResourcesListChanged(), lambda c: (c.resources, c.templates)),
@@ -93,15 +87,18 @@ log = structlog.stdlib.get_logger()
 class Front:
     """What clients talk to: the SDK server and the handlers behind it."""
 
-    def __init__(self, board: Switchboard, on_settled: OnSettled | None = None) -> None:
+    def __init__(self, desk: Desk, on_settled: OnSettled | None = None) -> None:
+        board = desk.board
+        self._desk = desk
         self._board = board
         self._on_settled = on_settled
         self._bus = InMemorySubscriptionBus()
         self._listen_handler = ListenHandler(self._bus)
         self._clients = Clients(self._bus, self._owner_of)
-        self._offerings = Offerings(board, self._clients, _progress_to)
+        self._offerings = Offerings(desk, self._clients)
+        self._tools = Tools(desk)
         self._parking = Parking()
-        self._told = board.snapshot.catalog
+        self._told = desk.seen.catalog
         self.server = SdkServer(
             board.settings.server.name,
             version=__version__,
@@ -123,8 +120,8 @@ class Front:
     def _register(self) -> None:
         self.server.middleware.append(self._remember_client)
         offerings = self._offerings
-        self._handle("tools/list", PaginatedRequestParams, self._list_tools)
-        self._handle("tools/call", CallToolRequestParams, self._call_tool)
+        self._handle("tools/list", PaginatedRequestParams, self._tools.list_tools)
+        self._handle("tools/call", CallToolRequestParams, self._tools.call_tool)
         self._handle("prompts/list", PaginatedRequestParams, offerings.list_prompts)
         self._handle("prompts/get", GetPromptRequestParams, offerings.get_prompt)
         self._handle("resources/list", PaginatedRequestParams, offerings.list_resources)
@@ -162,62 +159,6 @@ class Front:
         finally:
             CALLER.reset(before)
 
-    def _own_tools(self) -> dict[str, Result]:
-        """Switchboard's own tools by the name they go by.
-
-        An upstream without a prefix may have a tool of that name. It is there to be seen as it is, so it
-        keeps the name, and Switchboard's own gives way.
-        """
-        taken = self._board.snapshot.catalog.tools
-        own = {tool["name"]: tool for tool in (DO, PLAN)}
-        return {name if name not in taken else f"switchboard_{name}": tool for name, tool in own.items()}
-
-    async def _list_tools(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
-        await self._board.wait_startup()
-        own = [{**tool, "name": name} for name, tool in self._own_tools().items()]
-        return {"tools": own + [entry.listed() for entry in self._board.snapshot.catalog.tools.values()]}
-
-    async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> Result:
-        try:
-            own = self._own_tools().get(params.name)
-            return await (self._carry_out(ctx, params, own) if own else self._call_directly(ctx, params))
-        except InputNeeded as needed:
-            return needed.result.model_dump(by_alias=True, mode="json", exclude_none=True)
-        except MCPError:
-            raise
-        except Exception as error:  # noqa: BLE001  one call's fault must not end the server
-            return _failed(error, params.name)
-
-    async def _carry_out(self, ctx: Context, params: CallToolRequestParams, own: Result) -> Result:
-        request = read_request(own["name"], params.arguments or {})
-        if isinstance(request, str):
-            return error_result(request)
-        if isinstance(caller := CALLER.get(), StatelessCaller):
-            # It would repeat the task, not the call that the task has led to.
-            caller.repeats_request = False
-        await self._board.wait_startup()
-        outcome = await self._board.do(
-            request.task,
-            ClientPerson(ctx, params),
-            dry_run=request.dry_run,
-            on_progress=_progress_to(ctx),
-            client=name_of(ctx),
-        )
-        return outcome_result(outcome)
-
-    async def _call_directly(self, ctx: Context, params: CallToolRequestParams) -> Result:
-        if params.name not in self._board.snapshot.catalog.tools:
-            await self._board.wait_startup()
-        tools = self._board.snapshot.catalog.tools
-        tool = tools.get(params.name)
-        if tool is None:
-            near = difflib.get_close_matches(params.name, tools, n=3)
-            hint = f"; near names: {', '.join(near)}" if near else ""
-            raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}{hint}")
-        return await self._board.call_tool(
-            tool, forwarded(ctx.params), _progress_to(ctx), client=name_of(ctx)
-        )
-
     async def _listen(
         self, ctx: Context, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
@@ -247,7 +188,7 @@ class Front:
         return await call_next(ctx)
 
     async def _tell_clients(self) -> None:
-        before, self._told = self._told, self._board.snapshot.catalog
+        before, self._told = self._told, self._desk.seen.catalog
         changed = {
             method: event
             for method, (event, part) in _LIST_CHANGES.items()
@@ -258,34 +199,10 @@ class Front:
             await self._bus.publish(event)
 
     def _owner_of(self, uri: str) -> Upstream | None:
-        owner = self._board.snapshot.catalog.owner_of(uri)
+        owner = self._desk.seen.catalog.owner_of(uri)
         return self._board.upstreams.get(owner) if owner else None
 
     @asynccontextmanager
     async def _lifespan(self, _server: Server[Any]) -> AsyncGenerator[dict[str, Any]]:
         async with self._parking.open():
             yield {}
-
-
-def _failed(error: Exception, name: str) -> Result:
-    """Why the call of tool `name` came to nothing, as a result the client's model can act on."""
-    match error:
-        case InvalidArgumentsError():
-            return invalid_arguments(error.tool, error.problems)
-        case UnusableSchemaError():
-            return error_result(
-                f"{name} cannot be called: its inputSchema is unusable ({error}). Tell its author."
-            )
-        case UpstreamUnavailableError():
-            return unavailable(name, error)
-        case _:
-            log.error("call.bug", tool=name, exc_info=error)
-            return error_result(f"{name}: a fault inside Switchboard; the details are in its log on stderr.")
-
-
-def _progress_to(ctx: Context) -> ProgressFnT | None:
-    """A callback that hands progress to the client, if it asked for any."""
-    if not ctx.meta or "progress_token" not in ctx.meta:
-        return None
-    caller = CALLER.get()
-    return caller.report_progress if isinstance(caller, StatelessCaller) else ctx.session.report_progress

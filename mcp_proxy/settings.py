@@ -12,10 +12,8 @@ from typing import Annotated, Literal, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ByteSize,
-    ConfigDict,
     Discriminator,
     Field,
     HttpUrl,
@@ -26,23 +24,17 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from mcp_proxy.config_file import user_folder
 from mcp_proxy.escalation import ClaudeSettings
 from mcp_proxy.gate import EXECUTE_FROM
+from mcp_proxy.profile_settings import ExposingTable, ProfileTable
+from mcp_proxy.settings_table import BearerToken, Table, Text, refusal
 from tool_registry.naming import prefix_of
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 
-_SHORTEST_TOKEN = 16
-
 _NOT_HTTP = ("is not an HTTP address", "write one such as http://127.0.0.1:3000/mcp")
-
-
-def _refusal(message: str, remedy: str, *at: str) -> PydanticCustomError:
-    """A validator's verdict, to be told as a ConfigError; `at` leads on from the validated value."""
-    return PydanticCustomError("config", "{message}", {"message": message, "remedy": remedy, "at": at})
 
 
 def _beside_file(path: Path, info: ValidationInfo) -> Path:
@@ -50,7 +42,7 @@ def _beside_file(path: Path, info: ValidationInfo) -> Path:
     try:
         path = path.expanduser()
     except RuntimeError:
-        raise _refusal("names a home folder that is not known", "write the path out") from None
+        raise refusal("names a home folder that is not known", "write the path out") from None
     return cast("Path", info.context) / path if info.context else path
 
 
@@ -69,13 +61,12 @@ def _is_http(url: str) -> bool:
 
 def _http_url(url: str) -> str:
     if not _is_http(url):
-        raise _refusal(*_NOT_HTTP)
+        raise refusal(*_NOT_HTTP)
     return url
 
 
 FilePath = Annotated[Path, AfterValidator(_beside_file)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1)]
 
 
 def nearest(unknown: str, known: Iterable[str]) -> list[str]:
@@ -83,11 +74,7 @@ def nearest(unknown: str, known: Iterable[str]) -> list[str]:
     return get_close_matches(unknown, list(known), n=1, cutoff=0.6)
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class _UpstreamTable(_Table):
+class _UpstreamTable(Table):
     enabled: bool = True
     prefix: str = Field(pattern=r"^[A-Za-z0-9_-]*$")
     """Stands before the names of its tools and prompts; empty for none. By default its name, made legal."""
@@ -142,7 +129,7 @@ class HttpUpstream(_UpstreamTable):
     def _is_reachable(self) -> "HttpUpstream":
         """A disabled upstream's address may still hold variables that are not set."""
         if self.enabled and not _is_http(self.url):
-            raise _refusal(*_NOT_HTTP, "url")
+            raise refusal(*_NOT_HTTP, "url")
         return self
 
 
@@ -164,9 +151,9 @@ def _one_way_in(upstream: object) -> object:
         case []:
             unknown = table.keys() - StdioUpstream.model_fields.keys() - HttpUpstream.model_fields.keys()
             meant = [f'did you mean "{way}"?' for key in sorted(unknown) for way in nearest(key, ways)]
-            raise _refusal("has neither a command nor a url", (*meant, "add the one it is reached by")[0])
+            raise refusal("has neither a command nor a url", (*meant, "add the one it is reached by")[0])
         case _:
-            raise _refusal("has both a command and a url", "keep the one it is reached by")
+            raise refusal("has both a command and a url", "keep the one it is reached by")
 
 
 Upstream = Annotated[
@@ -197,31 +184,21 @@ def _told_apart(
     for name, prefix in enabled.items():
         if not prefix and len(enabled) > 1:
             message = "may be empty only for a single enabled upstream"
-            raise _refusal(message, "give it a prefix", name, "prefix")
+            raise refusal(message, "give it a prefix", name, "prefix")
         if prefix in owners:
             message = f"is the prefix of {owners[prefix]!r} too"
-            raise _refusal(message, "give one of them another prefix", name, "prefix")
+            raise refusal(message, "give one of them another prefix", name, "prefix")
         owners[prefix] = name
     return upstreams
 
 
-def _bearer_token(token: SecretStr) -> SecretStr:
-    value = token.get_secret_value()
-    if len(value) < _SHORTEST_TOKEN:
-        remedy = "make one with: openssl rand -hex 32"
-        raise _refusal(f"is shorter than {_SHORTEST_TOKEN} characters, and could be guessed", remedy)
-    if not (value.isascii() and value.isprintable()) or " " in value:
-        raise _refusal("cannot stand in a header", "use letters, digits and -._~+/= only")
-    return token
-
-
 def _some_bytes(size: ByteSize) -> ByteSize:
     if size < 1:
-        raise _refusal("lets nothing in", "give it a size such as 4 MiB")
+        raise refusal("lets nothing in", "give it a size such as 4 MiB")
     return size
 
 
-class OAuthSettings(_Table):
+class OAuthSettings(Table):
     """Access tokens of an OAuth 2.1 authorization server, for which Switchboard is the protected resource."""
 
     issuer: Annotated[str, AfterValidator(_http_url)]
@@ -241,21 +218,23 @@ class OAuthSettings(_Table):
     def _verifies_one_way(self) -> "OAuthSettings":
         if (self.jwks_url is None) == (self.introspection_url is None):
             message = "needs either a jwks_url or an introspection_url"
-            raise _refusal(message, "give jwks_url if the issuer's tokens are JWTs, else introspection_url")
+            raise refusal(message, "give jwks_url if the issuer's tokens are JWTs, else introspection_url")
         return self
 
 
-class ServerSettings(_Table):
+class ServerSettings(ExposingTable):
     """How clients reach Switchboard."""
 
     name: Text = "switchboard"
+    profile: str = ""
+    """The profile of clients that have no other, by path or token; empty for none."""
     transport: Literal["stdio", "http"] = "stdio"
     host: Text = "127.0.0.1"
     port: int = Field(default=8765, ge=0, le=65535)
     """0 takes any free port."""
     startup_wait: float = Field(default=10.0, ge=0, allow_inf_nan=False)
     """Seconds the first tools/list waits for upstreams to start."""
-    tokens: tuple[Annotated[SecretStr, AfterValidator(_bearer_token)], ...] = ()
+    tokens: tuple[BearerToken, ...] = ()
     """Bearer tokens, any of which lets a client in over HTTP."""
     oauth: OAuthSettings | None = None
     allow_anonymous: bool = False
@@ -278,7 +257,7 @@ class ServerSettings(_Table):
     """Seconds without a request after which a streamable HTTP session ends."""
 
 
-class PlannerSettings(_Table):
+class PlannerSettings(Table):
     """When a plan is good enough, and what it may choose from."""
 
     threshold: float = Field(default=EXECUTE_FROM, ge=0, le=1)
@@ -294,7 +273,7 @@ class EscalationSettings(ClaudeSettings):
     base_url: Annotated[str, AfterValidator(_http_url)] | None = None
 
 
-class _KeptOnDisk(_Table):
+class _KeptOnDisk(Table):
     enabled: bool = True
 
     @model_validator(mode="before")
@@ -318,7 +297,7 @@ class CatalogSettings(_KeptOnDisk):
     path: FilePath = Field(default_factory=lambda: user_folder("state") / "catalogs")
 
 
-class Settings(_Table):
+class Settings(Table):
     """Everything Switchboard is configured to do."""
 
     upstreams: Annotated[
@@ -329,11 +308,24 @@ class Settings(_Table):
     ]
     """By name, in the order they were written."""
     server: ServerSettings = ServerSettings()
+    profiles: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], ProfileTable] = Field(
+        default_factory=dict[str, ProfileTable]
+    )
+    """What certain clients see and may do, by name."""
     planner: PlannerSettings = PlannerSettings()
     escalation: EscalationSettings | None = None
     """None is off: nothing leaves the machine."""
     journal: JournalSettings = Field(default_factory=JournalSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
+
+    @model_validator(mode="after")
+    def _knows_its_profile(self) -> "Settings":
+        if self.server.profile and self.server.profile not in self.profiles:
+            message = f"there is no profile {self.server.profile!r}"
+            near = nearest(self.server.profile, self.profiles)
+            remedy = f'did you mean "{near[0]}"?' if near else "add a [profiles.…] table of that name"
+            raise refusal(message, remedy, "server", "profile")
+        return self
 
     @property
     def enabled_upstreams(self) -> Mapping[str, StdioUpstream | HttpUpstream]:

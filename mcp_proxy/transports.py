@@ -15,13 +15,13 @@ from mcp.server.stdio import stdio_server
 
 from mcp_proxy import entry, greeting
 from mcp_proxy.config import Settings
+from mcp_proxy.desk import Desk
 from mcp_proxy.greeting_record import GreetingRecord
 from mcp_proxy.lane import FastLane
 from mcp_proxy.pipes import Pipe
 from mcp_proxy.running import running
 from mcp_proxy.server import Front
 from mcp_proxy.signals import until_signalled
-from mcp_proxy.switchboard import Switchboard
 
 
 async def serve_stdio(settings: Settings, configuration: Path) -> None:
@@ -35,23 +35,24 @@ async def serve_stdio(settings: Settings, configuration: Path) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
         async with running(settings, watch=configuration) as board:
+            desk = Desk(board, settings.server.profile)
             if sys.platform != "win32" and greeting.is_pipe(0) and greeting.is_pipe(1):
-                await _serve_pipes(board, configuration)
+                await _serve_pipes(desk, configuration)
             else:
-                front = Front(board)
+                front = Front(desk)
                 async with stdio_server() as (read, write):
                     await front.server.run(read, write, front.options)
         tasks.cancel_scope.cancel()
 
 
-async def _serve_pipes(board: Switchboard, configuration: Path) -> None:
+async def _serve_pipes(desk: Desk, configuration: Path) -> None:
     """Serve over stdin and stdout as pipes: with the fast lane, and without a thread that cannot be cancelled."""
     greeter = entry.greeter.hand_over() if entry.greeter else None
-    lane = FastLane(board)
+    lane = FastLane(desk)
     lane.pipe.watch(
         GreetingRecord(greeting.GreetingFile(sys.argv[1:]), configuration, greeter, lane.announce_tools)
     )
-    front = Front(board, on_settled=lane.open)
+    front = Front(desk, on_settled=lane.open)
     async with _own_stdio(lane.pipe):
         if greeter:
             lane.pipe.received(greeter.received)

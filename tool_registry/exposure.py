@@ -3,12 +3,15 @@
 Pure: what is known of clients is data, and tokens come in as a number.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Any
 
 from tool_registry.catalog import ToolEntry
+from tool_registry.tokens import estimate_tokens
 
 
 class Exposure(StrEnum):
@@ -61,26 +64,29 @@ class Choice:
     reason: str
 
 
-def choose(client: str, tools: int, tokens: int) -> Choice:
+def choose(client: str, tools: int, tokens: Callable[[], int]) -> Choice:
     """What suits a client.
 
     Args:
         client: the name it gives itself.
         tools: how many tools it would be shown.
-        tokens: what their definitions would cost, in tokens.
+        tokens: counts what their definitions would cost, in tokens; not called unless that decides.
     """
-    known = next((one for one in KNOWN_CLIENTS if _matches(client, one)), None)
+    known = next((one for one in KNOWN_CLIENTS if matches(client.lower(), one.names)), None)
     if known is None:
         return Choice(Exposure.ALL, "nothing is known of a limit of this client")
     if known.searches:
         return Choice(Exposure.ALL, "the client has a tool search of its own")
     if known.tool_limit is not None and tools > known.tool_limit:
         return Choice(Exposure.SEARCH, f"{tools} tools, and the client takes {known.tool_limit}")
-    if tokens > TOKENS_SHOWN:
-        return Choice(
-            Exposure.SEARCH, f"the definitions would take {tokens} tokens, more than {TOKENS_SHOWN}"
-        )
-    return Choice(Exposure.ALL, f"{tools} tools in {tokens} tokens are within the client's limits")
+    if (cost := tokens()) > TOKENS_SHOWN:
+        return Choice(Exposure.SEARCH, f"the definitions would take {cost} tokens, more than {TOKENS_SHOWN}")
+    return Choice(Exposure.ALL, "all is within the client's limits")
+
+
+def definition_tokens(definitions: Iterable[Mapping[str, Any]]) -> int:
+    """About how many tokens definitions cost a model that is handed them, as JSON."""
+    return sum(estimate_tokens(json.dumps(each, ensure_ascii=False)) for each in definitions)
 
 
 def always_visible(tools: Iterable[ToolEntry], patterns: Iterable[str]) -> list[ToolEntry]:
@@ -89,13 +95,10 @@ def always_visible(tools: Iterable[ToolEntry], patterns: Iterable[str]) -> list[
     return [
         tool
         for tool in tools
-        if any(
-            fnmatchcase(name, pattern)
-            for pattern in wanted
-            for name in (f"{tool.upstream}/{tool.name}", tool.qualified)
-        )
+        if matches(f"{tool.upstream}/{tool.name}", wanted) or matches(tool.qualified, wanted)
     ]
 
 
-def _matches(client: str, known: KnownClient) -> bool:
-    return any(fnmatchcase(client.lower(), pattern) for pattern in known.names)
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a pattern fits the whole of `name`."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from local_llm import Task
 from mcp_proxy.config import CatalogSettings, JournalSettings, ServerSettings, Settings
+from mcp_proxy.desk import Desk
 from mcp_proxy.pipeline import Outcome
 from mcp_proxy.render import print_outcome, stderr
 from mcp_proxy.running import running
@@ -84,11 +85,12 @@ async def _walk(settings: Settings, steps: tuple[Step, ...], *, show: bool) -> l
                 about = f"{status.tools} tools" if status.state is State.READY else escape(status.reason)
                 stderr.print(f"[bold]{status.upstream}[/] {status.state.value}, {about}")
             stderr.print(f"{len(board.snapshot.catalog.tools)} tools behind one entry\n")
+        desk = Desk(board)
         person = TerminalPerson(approve=False, silent=not show)
         for number, step in enumerate(steps, 1):
             if show:
                 stderr.print(f"[bold cyan]{number}. “{step.task}”[/]  [dim]{step.shows}[/]")
-            outcome = await board.do(Task(step.task, step.answers), person, client="switchboard-demo")
+            outcome = await desk.do(Task(step.task, step.answers), person, client="switchboard-demo")
             outcomes.append(outcome)
             if show:
                 print_outcome(outcome)

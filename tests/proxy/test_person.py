@@ -22,6 +22,7 @@ from mcp_types import (
 from local_llm import Call, Plan, Planner
 from local_llm.scripted import FailingPlanner, ScriptedPlanner
 from mcp_proxy.config import Settings
+from mcp_proxy.desk import Desk
 from mcp_proxy.running import running
 from mcp_proxy.server import Front
 from mcp_proxy.switchboard import Switchboard
@@ -65,7 +66,7 @@ async def switchboard(folder: Path, planner: Planner | None = None) -> AsyncGene
 @pytest.fixture(scope="module")
 async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Front]:
     async with switchboard(tmp_path_factory.mktemp("notes")) as board:
-        yield Front(board)
+        yield Front(Desk(board))
 
 
 def client_of(front: Front, era: str, user: User | None = None) -> Client:
@@ -234,7 +235,7 @@ async def test_a_list_is_asked_for_as_text_and_read_either_way(tmp_path: Path, e
     user = User([accepting(tags="work, home"), accepting(tags='["work", "home"]')])
     async with (
         switchboard(tmp_path, ScriptedPlanner(plans)) as board,
-        client_of(Front(board), era, user) as client,
+        client_of(Front(Desk(board)), era, user) as client,
     ):
         call = Call(board.snapshot.catalog.tools["notes__add_note"], {"title": "Tags", "text": "t"})
         plans += [Plan(call, 0.9, "scripted", "as told", missing=("tags",))] * 4
@@ -247,7 +248,7 @@ async def test_a_list_is_asked_for_as_text_and_read_either_way(tmp_path: Path, e
 async def test_a_tool_called_by_its_name_is_neither_planned_nor_asked_about(tmp_path: Path) -> None:
     async with (
         switchboard(tmp_path, FailingPlanner()) as board,
-        client_of(Front(board), "legacy", User([])) as client,
+        client_of(Front(Desk(board)), "legacy", User([])) as client,
     ):
         note = await a_note(client)
         assert not (await client.call_tool("notes__delete_note", {"id": note})).is_error

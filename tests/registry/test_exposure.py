@@ -22,7 +22,7 @@ from tool_registry.exposure import TOKENS_SHOWN, Exposure, always_visible, choos
     ],
 )
 def test_a_client_is_shown_what_it_can_take(client: str, tools: int, tokens: int, exposure: Exposure) -> None:
-    choice = choose(client, tools, tokens)
+    choice = choose(client, tools, lambda: tokens)
     assert choice.exposure is exposure
     assert choice.reason
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from mcp_proxy.desk import Desk
 from tests.serving import ERAS, configured, script, serving, text_of
 from tests.upstream_options.parts import board_of, counted
 
@@ -36,7 +37,7 @@ async def test_a_warning_says_where_but_not_what(tmp_path: Path) -> None:
         async with board_of(config) as board:
             await board.wait_started()
             for name in ("warn__number", "off__number"):
-                await board.call_tool(board.snapshot.catalog.tools[name], {"arguments": WRONG})
+                await Desk(board).call_tool(board.snapshot.catalog.tools[name], {"arguments": WRONG})
     warnings = [entry for entry in logs if entry["event"] == "call.invalid_argument"]
     assert [(entry["tool"], entry["pointer"]) for entry in warnings] == [("warn__number", "/n")]
     assert "s3cret" not in str(warnings)

@@ -1,0 +1,190 @@
+"""What the clients of one profile can have done: tasks carried out, and tools called.
+
+The upstreams themselves, and when their catalog changes, are the switchboard's affair.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import structlog
+from mcp.shared.dispatcher import ProgressFnT
+
+from local_llm import Call, Task
+from mcp_proxy.budget import BudgetedEscalator
+from mcp_proxy.config import Budget, ProfileTable
+from mcp_proxy.current_catalog import Snapshot
+from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
+from mcp_proxy.profile_settings import ExposingTable
+from mcp_proxy.records import Asked, CallWatch, task_record, unfinished_record
+from mcp_proxy.switchboard import Switchboard
+from tool_registry import ArgumentProblem, CatalogProblem, ToolEntry, ToolIndex, UnusableSchemaError
+from tool_registry.exposure import definition_tokens
+from tool_registry.profiles import View, view
+
+log = structlog.stdlib.get_logger()
+
+
+class InvalidArgumentsError(Exception):
+    """Arguments that do not fit their tool's inputSchema: the caller's to correct."""
+
+    def __init__(self, tool: ToolEntry, problems: tuple[ArgumentProblem, ...]) -> None:
+        self.tool = tool
+        self.problems = problems
+        super().__init__(f"{tool.qualified}: {'; '.join(map(str, problems))}")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one profile shows of a catalog: what one request sees from beginning to end."""
+
+    whole: Snapshot
+    catalog: View
+
+    @cached_property
+    def index(self) -> ToolIndex:
+        """The tools, to be searched."""
+        shows_all = self.catalog.tools is self.whole.catalog.tools
+        return self.whole.index if shows_all else ToolIndex(self.catalog.tools.values())
+
+    @cached_property
+    def tokens(self) -> int:
+        """What the definitions of all tools cost, in tokens."""
+        return definition_tokens(tool.listed() for tool in self.catalog.tools.values())
+
+
+class Desk:
+    """The switchboard, as far as clients of one profile reach it."""
+
+    def __init__(self, board: Switchboard, profile: str = "") -> None:
+        """The desk of a configured profile; of those who have none, with an empty name."""
+        self.board = board
+        self.profile = profile
+        self._table = board.settings.profiles[profile] if profile else ProfileTable()
+        self._profile = self._table.profile if profile else None
+        self._seen = Seen(board.snapshot, view(board.snapshot.catalog, self._profile))
+        self._complain(())
+        self._escalator = board.escalator
+        if self._escalator and self._table.budget != Budget():
+            self._escalator = BudgetedEscalator(self._escalator, self._table.budget, board.journal, profile)
+
+    @property
+    def exposing(self) -> ExposingTable:
+        """How much of what there is, its clients are shown."""
+        return self._table if self.profile else self.board.settings.server
+
+    @property
+    def seen(self) -> Seen:
+        """What its clients see at this moment."""
+        if self._seen.whole is not self.board.snapshot:
+            known = self._seen.catalog.problems
+            self._seen = Seen(self.board.snapshot, view(self.board.snapshot.catalog, self._profile))
+            self._complain(known)
+        return self._seen
+
+    def _complain(self, known: Collection[CatalogProblem]) -> None:
+        for problem in self._seen.catalog.problems:
+            if problem not in known:
+                log.warning("profile.problem", profile=self.profile, problem=str(problem))
+
+    async def do(
+        self,
+        task: Task,
+        person: Person,
+        *,
+        dry_run: bool = False,
+        on_progress: ProgressFnT | None = None,
+        client: str = "",
+    ) -> Outcome:
+        """Carry out a task with what is seen now and note it in the journal; see `pipeline.carry_out`."""
+        asked = Asked(task.text, client, self.profile)
+        board = self.board
+
+        async def make(call: Call) -> Mapping[str, Any]:
+            params = {"arguments": dict(call.arguments)}
+            return await self.call_tool(call.tool, params, on_progress, client=client, task_id=asked.id)
+
+        planner = board.settings.planner
+        ports = Ports(
+            self.seen.index,
+            board.planner,
+            person,
+            make,
+            self._escalator,
+            planner.threshold,
+            planner.candidates,
+        )
+        trace = Trace()
+        try:
+            outcome = await carry_out(task, ports, dry_run=dry_run, trace=trace)
+        except BaseException as error:
+            # However it ended, an escalation may have been paid for by then.
+            if board.journal:
+                await board.journal.record_task(unfinished_record(asked, trace, error))
+            raise
+        if board.journal:
+            await board.journal.record_task(task_record(asked, outcome))
+        return outcome
+
+    async def call_tool(
+        self,
+        tool: ToolEntry,
+        params: Mapping[str, Any],
+        on_progress: ProgressFnT | None = None,
+        *,
+        client: str = "",
+        task_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Validate as `validation_of` the tool says and make a call, and note it in the journal.
+
+        Args:
+            tool: the tool to call.
+            params: those of `tools/call`; the name is replaced by the upstream's own.
+            on_progress: receives the upstream's progress.
+            client: name and version of the client, for the journal.
+            task_id: the task the call is made for, if it is.
+
+        Raises:
+            InvalidArgumentsError: the arguments do not fit the inputSchema; the upstream saw nothing.
+            UnusableSchemaError: the inputSchema itself is broken.
+            UpstreamUnavailableError: the upstream is down, or went away before it answered.
+            MCPError: the upstream answered with an error.
+        """
+        arguments: Mapping[str, Any] = params.get("arguments") or {}
+        self._check(tool, arguments)
+        watch = CallWatch(tool, arguments, client, task_id)
+        try:
+            with watch.watching():
+                params = {**params, "name": tool.name}
+                if tool.preset:
+                    params["arguments"] = tool.completed(arguments)
+                watch.result = result = await self.board.request(
+                    tool.upstream, "tools/call", params, on_progress
+                )
+                return result
+        finally:
+            if self.board.journal:
+                await self.board.journal.record_call(watch.record)
+
+    def validation_of(self, tool: ToolEntry) -> Literal["enforce", "warn", "off"]:
+        """What becomes of a call of `tool` whose arguments do not fit."""
+        upstream = self.board.upstreams.get(tool.upstream)
+        return self._table.validation or (upstream.validation if upstream else "enforce")
+
+    def _check(self, tool: ToolEntry, arguments: Mapping[str, Any]) -> None:
+        validation = self.validation_of(tool)
+        if validation == "off":
+            return
+        try:
+            problems = tool.check(arguments)
+        except UnusableSchemaError as error:
+            if validation == "enforce":
+                raise
+            log.warning("call.unchecked", tool=tool.qualified, reason=str(error))
+            return
+        if problems and validation == "enforce":
+            raise InvalidArgumentsError(tool, problems)
+        for problem in problems:
+            # Not the message, which quotes the value.
+            log.warning("call.invalid_argument", tool=tool.qualified, pointer=problem.pointer)

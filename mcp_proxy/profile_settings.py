@@ -1,0 +1,77 @@
+"""The tables that say what clients are shown: of the server as a whole, and of each profile."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mcp_proxy.escalation import Budget
+from mcp_proxy.settings_table import BearerToken, Table, Text
+from tool_registry.profiles import Profile, ToolOverride
+
+Mode = Literal["auto", "all", "search"]
+
+OWN = "switchboard"
+"""What stands for a server in the patterns for Switchboard's own tools."""
+
+
+class ExposingTable(Table):
+    """How much of what there is, a client is shown at once."""
+
+    expose: Mode | Mapping[Text, Mode] = "auto"
+    """What tools/list shows: "all" tools; "search", which is find_tools, call_tool and what is always visible; or
+    "auto", whichever suits the client. Or one of these by patterns for the client's name, of which the first counts:
+    { "cursor*" = "search", "*" = "all" }. Tools that are not shown can still be found and called."""
+    always_visible: tuple[Text, ...] = (f"{OWN}/do", f"{OWN}/plan")
+    """Tools that "search" shows too: patterns for <upstream>/<tool>."""
+
+    def mode_for(self, client: str) -> Mode:
+        """How much a client of this name is shown."""
+        if not isinstance(self.expose, Mapping):
+            return self.expose
+        for name, mode in self.expose.items():
+            if fnmatchcase(client.lower(), name.lower()):
+                return mode
+        return "auto"
+
+
+class ToolOverrideTable(Table):
+    """How a profile rewrites one tool."""
+
+    name: Text | None = None
+    """The name clients see, in place of <prefix>__<tool>."""
+    description: str | None = None
+    """The description clients see."""
+    fixed: Mapping[str, Any] = Field(default_factory=dict[str, Any], repr=False)
+    """Arguments that have this value and no other; clients see them as constants."""
+    hidden: Mapping[str, Any] = Field(default_factory=dict[str, Any], repr=False)
+    """Arguments that have this value and of which clients see nothing."""
+
+
+class ProfileTable(ExposingTable):
+    """What one kind of client sees and may do."""
+
+    allow: tuple[Text, ...] = ("*",)
+    """What there is: patterns for <upstream>/<name>, of tools and prompts, and <upstream>/<uri>, of resources."""
+    deny: tuple[Text, ...] = ()
+    """What of that there is not."""
+    read_only: bool = False
+    """Only tools that say of themselves that they change nothing (readOnlyHint)."""
+    tools: Mapping[str, ToolOverrideTable] = Field(default_factory=dict[str, ToolOverrideTable])
+    """Tools that are rewritten, by <upstream>/<tool>."""
+    validation: Literal["enforce", "warn", "off"] | None = None
+    """What becomes of calls whose arguments do not fit; None leaves it to the upstream's own setting."""
+    budget: Budget = Budget()
+    """What its tasks may spend on escalation, within the budget of all."""
+    tokens: tuple[BearerToken, ...] = ()
+    """Bearer tokens that let a client in over HTTP with this profile, and no other."""
+
+    @property
+    def profile(self) -> Profile:
+        """As the registry has it."""
+        overrides = {
+            place: ToolOverride(tool.name, tool.description, tool.fixed, tool.hidden)
+            for place, tool in self.tools.items()
+        }
+        return Profile(self.allow, self.deny, self.read_only, overrides)

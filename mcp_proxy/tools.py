@@ -1,0 +1,175 @@
+"""Tools towards clients: which of them a client is shown, and what its calls become.
+
+The one place that turns what a call may come to into results.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import structlog
+from mcp import MCPError
+from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
+
+from mcp_proxy.callers import CALLER, Context, client_of, name_of
+from mcp_proxy.desk import Desk, InvalidArgumentsError
+from mcp_proxy.hops import forwarded
+from mcp_proxy.own_tools import read_arguments
+from mcp_proxy.parking import StatelessCaller, progress_to
+from mcp_proxy.person import ClientPerson, InputNeeded
+from mcp_proxy.profile_settings import OWN
+from mcp_proxy.results import error_result, invalid_arguments, outcome_result, unavailable
+from mcp_proxy.search_tools import CALL_TOOL, FIND_TOOLS, CallArguments, FindArguments, found
+from mcp_proxy.task_tools import DO, PLAN, read_request
+from mcp_proxy.upstreams import UpstreamUnavailableError
+from tool_registry import ToolEntry, UnusableSchemaError
+from tool_registry.exposure import Choice, Exposure, always_visible, choose, matches
+
+_OWN_TOOLS = (DO, PLAN, FIND_TOOLS, CALL_TOOL)
+
+_SHOWN_WITH: Mapping[Exposure, tuple[dict[str, Any], ...]] = {
+    Exposure.ALL: (DO, PLAN),
+    Exposure.SEARCH: (FIND_TOOLS, CALL_TOOL),
+}
+"""Switchboard's own tools that go with an exposure in any case. Those that are not shown can be called too."""
+
+Result = dict[str, Any]
+
+log = structlog.stdlib.get_logger()
+
+
+class Tools:
+    """tools/list and tools/call, for the clients of one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._said: set[tuple[str, Choice]] = set()
+
+    async def list_tools(self, ctx: Context, _params: PaginatedRequestParams) -> Result:
+        """What the client of a request is shown."""
+        await self._desk.board.wait_startup()
+        return {"tools": list(self.shown(self._exposure(client_of(ctx))))}
+
+    async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> Result:
+        """The result of a call; what went wrong becomes a result too, which the client's model can act on.
+
+        Raises:
+            MCPError: there is no such tool, or its upstream answered with an error of the protocol.
+        """
+        try:
+            own = self._own().get(params.name)
+            if own is None:
+                return await self._call(ctx, params.name, forwarded(ctx.params))
+            return await self._use_own(ctx, params, own)
+        except InputNeeded as needed:
+            return needed.result.model_dump(by_alias=True, mode="json", exclude_none=True)
+        except MCPError:
+            raise
+        except Exception as error:  # noqa: BLE001  one call's fault must not end the server
+            return _failed(error, params.name)
+
+    def _own(self) -> dict[str, Result]:
+        """Switchboard's own tools by the name they go by.
+
+        An upstream without a prefix may have a tool of that name. It is there to be seen as it is, so it
+        keeps the name, and Switchboard's own gives way.
+        """
+        taken = self._desk.seen.catalog.tools
+        own = {tool["name"]: tool for tool in _OWN_TOOLS}
+        return {name if name not in taken else f"{OWN}_{name}": tool for name, tool in own.items()}
+
+    def shown(self, exposure: Exposure) -> Iterator[Result]:
+        """What a client with this exposure is shown, Switchboard's own tools first."""
+        seen = self._desk.seen
+        patterns = self._desk.exposing.always_visible
+        for name, tool in self._own().items():
+            if tool in _SHOWN_WITH[exposure] or matches(f"{OWN}/{tool['name']}", patterns):
+                yield {**tool, "name": name}
+        entries = seen.catalog.tools.values()
+        for entry in always_visible(entries, patterns) if exposure is Exposure.SEARCH else entries:
+            yield entry.listed()
+
+    def _exposure(self, client: str) -> Exposure:
+        seen = self._desk.seen
+        mode = self._desk.exposing.mode_for(client)
+        if mode != "auto":
+            return Exposure(mode)
+        choice = choose(client, len(seen.catalog.tools) + len(_SHOWN_WITH[Exposure.ALL]), lambda: seen.tokens)
+        if (client, choice) not in self._said:
+            self._said.add((client, choice))
+            log.info("client.exposure", client=client, exposure=choice.exposure.value, reason=choice.reason)
+        return choice.exposure
+
+    async def _use_own(self, ctx: Context, params: CallToolRequestParams, own: Result) -> Result:
+        arguments = params.arguments or {}
+        if own is FIND_TOOLS:
+            return await self._find(arguments)
+        if own is CALL_TOOL:
+            called = read_arguments(CALL_TOOL["name"], arguments, CallArguments)
+            if isinstance(called, str):
+                return error_result(called)
+            if called.name in self._own():
+                return error_result(f"{called.name} is a tool of Switchboard's own: call it directly.")
+            onward = {**forwarded(ctx.params), "name": called.name, "arguments": called.arguments}
+            return await self._call(ctx, called.name, onward)
+        return await self._carry_out(ctx, params, own)
+
+    async def _find(self, arguments: Mapping[str, Any]) -> Result:
+        asked = read_arguments(FIND_TOOLS["name"], arguments, FindArguments)
+        if isinstance(asked, str):
+            return error_result(asked)
+        await self._desk.board.wait_startup()
+        seen = self._desk.seen
+        if asked.server and asked.server not in self._desk.board.upstreams:
+            known = ", ".join(self._desk.board.upstreams)
+            return error_result(f"There is no server {asked.server!r}. There are: {known}.")
+        candidates = seen.index.search(asked.query, len(seen.catalog.tools) if asked.server else asked.limit)
+        fitting = [each for each in candidates if asked.server in {"", each.tool.upstream}][: asked.limit]
+        return found(fitting, len(seen.catalog.tools), schemas=asked.schemas)
+
+    async def _carry_out(self, ctx: Context, params: CallToolRequestParams, own: Result) -> Result:
+        request = read_request(own["name"], params.arguments or {})
+        if isinstance(request, str):
+            return error_result(request)
+        if isinstance(caller := CALLER.get(), StatelessCaller):
+            # It would repeat the task, not the call that the task has led to.
+            caller.repeats_request = False
+        await self._desk.board.wait_startup()
+        outcome = await self._desk.do(
+            request.task,
+            ClientPerson(ctx, params),
+            dry_run=request.dry_run,
+            on_progress=progress_to(ctx),
+            client=name_of(ctx),
+        )
+        return outcome_result(outcome)
+
+    async def _call(self, ctx: Context, name: str, onward: Mapping[str, Any]) -> Result:
+        tool = await self._known(name)
+        return await self._desk.call_tool(tool, onward, progress_to(ctx), client=name_of(ctx))
+
+    async def _known(self, name: str) -> ToolEntry:
+        if name not in self._desk.seen.catalog.tools:
+            await self._desk.board.wait_startup()
+        tools = self._desk.seen.catalog.tools
+        if tool := tools.get(name):
+            return tool
+        near = difflib.get_close_matches(name, tools, n=3)
+        hint = f"; near names: {', '.join(near)}" if near else ""
+        raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}{hint}")
+
+
+def _failed(error: Exception, name: str) -> Result:
+    """Why the call of tool `name` came to nothing, as a result the client's model can act on."""
+    match error:
+        case InvalidArgumentsError():
+            return invalid_arguments(error.tool, error.problems)
+        case UnusableSchemaError():
+            return error_result(
+                f"{name} cannot be called: its inputSchema is unusable ({error}). Tell its author."
+            )
+        case UpstreamUnavailableError():
+            return unavailable(name, error)
+        case _:
+            log.error("call.bug", tool=name, exc_info=error)
+            return error_result(f"{name}: a fault inside Switchboard; the details are in its log on stderr.")
