@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
 
-from mcp_proxy.config import EscalationSettings, StdioUpstream
+from mcp_proxy.config import ConfigProblem, EscalationSettings, StdioUpstream
 from mcp_proxy.escalation import Budget
 from mcp_proxy.upstreams import State, Status
 from tool_registry import Catalog, Entry, ToolEntry, UnusableSchemaError
@@ -80,6 +80,15 @@ class Observed:
     """How long one page of `tools/list` took; None when it gave no answer."""
     listed: tuple[str, ...] = field(default=())
     """The names of all tools it lists, including those that are left out here."""
+    unmet: tuple[ConfigProblem, ...] = ()
+    """What keeps it from being started at all."""
+
+
+def configuration_findings(problems: Iterable[ConfigProblem]) -> Iterator[Finding]:
+    """What is wrong with a file that cannot be used."""
+    for problem in problems:
+        message = str(problem).removesuffix(f"; {problem.remedy}")
+        yield Finding(Level.ERROR, "configuration", message, problem.remedy)
 
 
 def program_findings(program: Program) -> Iterator[Finding]:
@@ -123,8 +132,16 @@ def _node_finding(program: Program) -> Finding:
     return Finding(Level.OK, program.upstream, found)
 
 
-def state_finding(observed: Observed) -> Finding:
+def state_findings(observed: Observed) -> Iterator[Finding]:
     """How the start of an upstream went."""
+    if not observed.unmet:
+        yield _state_finding(observed)
+    for problem in observed.unmet:
+        message = f"is not started: {problem.message} ({problem.key})"
+        yield Finding(Level.ERROR, observed.status.upstream, message, problem.remedy)
+
+
+def _state_finding(observed: Observed) -> Finding:
     status = observed.status
     if status.state is not State.READY:
         remedy = "see to the reason; `switchboard --log-level debug upstreams` shows all it says"

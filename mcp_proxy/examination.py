@@ -20,13 +20,14 @@ from mcp_proxy.doctor import (
     Program,
     catalog_findings,
     client_limit_findings,
+    configuration_findings,
     escalation_finding,
     is_nodes_own,
     journal_finding,
     left_out_findings,
     name_findings,
     program_findings,
-    state_finding,
+    state_findings,
     token_findings,
     tool_count_findings,
 )
@@ -49,9 +50,7 @@ async def examine(path: Path | None) -> list[Finding]:
     try:
         settings = load(path)
     except ConfigError as error:
-        return [
-            Finding(Level.ERROR, "configuration", str(error).removesuffix(f"; {error.remedy}"), error.remedy)
-        ]
+        return list(configuration_findings(error.problems))
     names = ", ".join(settings.enabled_upstreams) or "none"
     findings = [Finding(Level.OK, "configuration", f"loads; upstreams: {names}")]
     for program in [await _looked_up(name, stdio) for name, stdio in _processes(settings)]:
@@ -69,7 +68,8 @@ async def examine(path: Path | None) -> list[Finding]:
 
 def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[Finding]:
     own = (DO, PLAN)
-    yield from map(state_finding, observed)
+    for upstream in observed:
+        yield from state_findings(upstream)
     for upstream in observed:
         yield from left_out_findings(upstream, catalog)
     yield from catalog_findings(catalog)
@@ -81,7 +81,7 @@ def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[
 
 def _processes(settings: Settings) -> Iterator[tuple[str, StdioUpstream]]:
     for name, upstream in settings.enabled_upstreams.items():
-        if isinstance(upstream, StdioUpstream):
+        if isinstance(upstream, StdioUpstream) and not upstream.unmet:
             yield name, upstream
 
 
@@ -153,7 +153,7 @@ async def _observed(board: Switchboard, name: str, seconds: float) -> Observed:
     answer, listed = await _listed(board, name) if status.state is State.READY else (None, ())
     settings = board.settings.upstreams[name]
     shown = tuple(tool for tool in listed if is_visible(tool, settings.allow, settings.deny))
-    return Observed(status, seconds, answer, shown)
+    return Observed(status, seconds, answer, shown, settings.unmet)
 
 
 async def _listed(board: Switchboard, upstream: str) -> tuple[float | None, tuple[str, ...]]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,7 @@ from pydantic import (
     Discriminator,
     Field,
     HttpUrl,
+    PrivateAttr,
     SecretStr,
     Tag,
     TypeAdapter,
@@ -28,7 +29,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from mcp_proxy.config_file import user_folder
+from mcp_proxy.config_file import ConfigProblem, user_folder
 from mcp_proxy.escalation import ClaudeSettings
 from mcp_proxy.gate import EXECUTE_FROM
 from tool_registry.naming import prefix_of
@@ -109,11 +110,25 @@ class _UpstreamTable(_Table):
     """Which of those there are not."""
     validation: Literal["enforce", "warn", "off"] = "enforce"
     """What becomes of a call whose arguments do not fit the tool's schema: "warn" logs it and passes it on."""
+    _unmet: tuple[ConfigProblem, ...] = PrivateAttr(default=())
+
+    @property
+    def unmet(self) -> tuple[ConfigProblem, ...]:
+        """Why it cannot be started as it is configured: variables that are not set. Usually empty."""
+        return self._unmet
+
+    def lacking(self, unmet: Iterable[ConfigProblem]) -> Self:
+        """The same, but not to be started."""
+        lacking = self.model_copy()
+        lacking._unmet = tuple(unmet)  # noqa: SLF001  its own class
+        return lacking
 
 
 class StdioUpstream(_UpstreamTable):
     """An upstream that runs as a child process and speaks over its standard streams."""
 
+    transport: Literal["stdio"] = "stdio"
+    """How it is reached; for one with a command there is no other way."""
     command: Annotated[Text, AfterValidator(_command)]
     args: tuple[str, ...] = Field(default=(), repr=False)
     env: Mapping[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
@@ -123,17 +138,47 @@ class StdioUpstream(_UpstreamTable):
 
 
 class HttpUpstream(_UpstreamTable):
-    """An upstream reached by streamable HTTP."""
+    """An upstream reached at an address, by streamable HTTP or the older HTTP+SSE."""
 
+    transport: Literal["auto", "http", "sse"] = "auto"
+    """Streamable HTTP ("http") or HTTP+SSE ("sse"); "auto" takes an address that ends in /sse for the latter,
+    and else finds out."""
     url: Text = Field(repr=False)
+    """Its address, such as https://api.githubcopilot.com/mcp/."""
     headers: Mapping[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
+    """Sent with every request, such as Authorization = "Bearer ${TOKEN}"."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_older_transport(cls, table: object) -> object:
+        """HTTP+SSE exists in the handshake era alone, so that nothing need be found out about the protocol."""
+        if not isinstance(table, dict):
+            return table
+        values = cast("dict[str, object]", table)
+        if values.get("transport", "auto") == "auto" and ends_in_sse(values.get("url")):
+            values = {**values, "transport": "sse"}
+        if values.get("transport") == "sse" and values.get("protocol", "auto") == "auto":
+            values = {**values, "protocol": "legacy"}
+        return values
 
     @model_validator(mode="after")
     def _is_reachable(self) -> "HttpUpstream":
-        """A disabled upstream's address may still hold variables that are not set."""
-        if self.enabled and not _is_http(self.url):
+        """An address may still hold variables that are not set; see `unmet`."""
+        if self.enabled and "${" not in self.url and not _is_http(self.url):
             raise _refusal(*_NOT_HTTP, "url")
+        if self.transport == "sse" and self.protocol != "legacy":
+            raise _refusal("is not spoken over HTTP+SSE", 'leave it out, or write "legacy"', "protocol")
         return self
+
+
+def ends_in_sse(url: object) -> bool:
+    """Whether an address is one of HTTP+SSE by what clients that guess the transport go by."""
+    return isinstance(url, str) and url.partition("?")[0].rstrip("/").endswith("/sse")
+
+
+def over_sse(upstream: "StdioUpstream | HttpUpstream") -> "StdioUpstream | HttpUpstream":
+    """The upstream as one that was found to speak HTTP+SSE."""
+    return upstream.model_copy(update={"transport": "sse", "protocol": "legacy"})
 
 
 def _transport_of(upstream: object) -> str:
@@ -143,13 +188,14 @@ def _transport_of(upstream: object) -> str:
 
 
 def _one_way_in(upstream: object) -> object:
-    """Refuse an upstream that gives both `command` and `url`, or neither."""
+    """Refuse an upstream that gives both `command` and `url`, or neither, or a transport of the other."""
     if not isinstance(upstream, dict):
         return upstream
     ways = ("command", "url")
     table = cast("dict[str, object]", upstream)
     match [way for way in ways if way in table]:
-        case [_]:
+        case [way]:
+            _check_transport(way, table.get("transport"))
             return table
         case []:
             unknown = table.keys() - StdioUpstream.model_fields.keys() - HttpUpstream.model_fields.keys()
@@ -157,6 +203,16 @@ def _one_way_in(upstream: object) -> object:
             raise _refusal("has neither a command nor a url", (*meant, "add the one it is reached by")[0])
         case _:
             raise _refusal("has both a command and a url", "keep the one it is reached by")
+
+
+def _check_transport(way: str, transport: object) -> None:
+    """Refuse a transport that goes with the other way in; what is no transport at all, the models refuse."""
+    if transport == "stdio" and way != "command":
+        raise _refusal(
+            "is for an upstream with a command", 'write "http" or "sse", or leave it out', "transport"
+        )
+    if transport in ("auto", "http", "sse") and way != "url":
+        raise _refusal("is for an upstream with a url", 'write "stdio", or leave it out', "transport")
 
 
 Upstream = Annotated[

@@ -18,9 +18,9 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from mcp_proxy import __version__
 from mcp_proxy.backoff import STILL_TRYING, Backoff
 from mcp_proxy.callers import CALLER
-from mcp_proxy.config import HttpUpstream, StdioUpstream
+from mcp_proxy.config import HttpUpstream, StdioUpstream, over_sse
 from mcp_proxy.demand import Demand
-from mcp_proxy.dial import NESTING, dial, why_failed
+from mcp_proxy.dial import NESTING, OlderTransportError, dial, why_failed, why_unmet
 from mcp_proxy.listing import list_offer
 from mcp_proxy.pipes import Message
 from mcp_proxy.raw_calls import OnAnswer, OnProgress, RawCalls
@@ -208,6 +208,10 @@ class Upstream:
         return self._client.session
 
     async def _keep_connected(self) -> NoReturn:
+        if unmet := why_unmet(self._settings):
+            self._become(Status(self._name, State.DOWN, unmet))
+            log.warning("upstream.unmet", upstream=self._name, reason=unmet)
+            await anyio.sleep_forever()
         backoff = Backoff(self._settings.max_restarts, self._settings.retry_pause)
         while True:
             if self.status.state is State.IDLE:
@@ -245,6 +249,9 @@ class Upstream:
                 await self._connect_and_follow(stderr, scope)
             if scope.cancelled_caught:
                 reason = f"did not start within {limit:g} s (start_timeout)"
+        except OlderTransportError:
+            self._settings = over_sse(self._settings)
+            return await self._one_connection()
         except Exception as error:  # noqa: BLE001  whatever an upstream does costs only that upstream
             reason = why_failed(error, self._settings)
         return f"{reason} (its last words: {stderr.last_words})" if stderr.last_words else reason
