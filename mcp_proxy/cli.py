@@ -16,6 +16,7 @@ from rich.markup import escape
 from local_llm import Task
 from mcp_proxy import __version__, cli_setup, logs
 from mcp_proxy.config import ConfigError, Settings, find, load
+from mcp_proxy.one_shot import asleep, owners
 from mcp_proxy.pipeline import Ending, Outcome
 from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
 from mcp_proxy.results import describe
@@ -142,12 +143,18 @@ async def serve(config: Path | None, **overrides: str | int | None) -> None:
 
 @main.command()
 @click.argument("query", required=False)
+@click.option(
+    "--refresh", is_flag=True, help="Start every upstream and ask it, also where its tools are known."
+)
 @_json_flag
 @_configured
 @_running_loop
-async def tools(config: Path | None, query: str | None, *, as_json: bool) -> None:
-    """List the tools of all upstreams, or those that match QUERY, best first."""
-    async with _started(load(config)) as board:
+async def tools(config: Path | None, query: str | None, *, refresh: bool, as_json: bool) -> None:
+    """List the tools of all upstreams, or those that match QUERY, best first.
+
+    Only upstreams of which nothing is known yet are started for it.
+    """
+    async with _started(load(config), wait_for_all=refresh) as board:
         snapshot = board.snapshot
         found = (
             [candidate.tool for candidate in snapshot.index.search(query)]
@@ -173,11 +180,13 @@ async def call(
 ) -> None:
     """Call the tool NAME directly. Values are read as the tool's schema wants them."""
     given = json_object(args_json or "{}")
-    async with _started(load(config)) as board:
+    settings = load(config)
+    may_have = owners(name, settings)
+    is_known = bool(may_have.upstreams)
+    async with _started(may_have if is_known else settings, wait_for_all=is_known) as board:
         tool = board.snapshot.catalog.tools.get(name)
         if tool is None:
-            near = ", ".join(c.tool.qualified for c in board.snapshot.index.search(name, 3))
-            raise click.UsageError(f"there is no tool {name!r}; near: {near or 'none'}")
+            raise _no_tool(name, board)
         result = await _reported(
             board.call_tool(tool, {"arguments": {**given, **read_pairs(tool, arguments)}}, client=_CLIENT)
         )
@@ -187,6 +196,16 @@ async def call(
         print_content(result)
     if result.get("isError"):
         raise SystemExit(Exit.FAILED)
+
+
+def _no_tool(name: str, board: Switchboard) -> click.ClickException:
+    """Why there is no such tool: because the upstream it would belong to is down, or at all."""
+    for owner in owners(name, board.settings).upstreams:
+        status = board.upstreams[owner].status
+        if status.state is State.DOWN:
+            return click.ClickException(str(UpstreamUnavailableError(owner, status.reason)))
+    near = ", ".join(candidate.tool.qualified for candidate in board.snapshot.index.search(name, 3))
+    return click.UsageError(f"there is no tool {name!r}; near: {near or 'none'}")
 
 
 @main.command()
@@ -235,6 +254,11 @@ async def upstreams(config: Path | None, *, as_json: bool) -> None:
         heads = ("name", "state", "tools", "server", "protocol", "started in", "restarts", "reason")
         rows = map(_status_row, statuses)
         print_rows("Upstreams", heads, rows)
+        for status in statuses:
+            for each in status.left_out:
+                stderr.print(
+                    f"[yellow]{escape(status.upstream)} lists what the protocol does not allow[/]: {escape(str(each))}"
+                )
     if any(status.state is not State.READY for status in statuses):
         raise SystemExit(Exit.FAILED)
 
@@ -300,10 +324,10 @@ async def _started(settings: Settings, *, wait_for_all: bool = False) -> AsyncGe
 
     Args:
         settings: what to start.
-        wait_for_all: wait for every upstream, however long it may take to start, and not just for what is
-            not known from before, for as long as a client would.
+        wait_for_all: start every upstream and wait for it, however long it may take; else only those are started of
+            which nothing is known from before, and waited for as long as a client would, and those that are called.
     """
-    async with running(settings) as board:
+    async with running(settings if wait_for_all else asleep(settings)) as board:
         with stderr.status(f"starting {len(board.upstreams)} upstreams…"):
             await (board.wait_started() if wait_for_all else board.wait_startup())
         for upstream in board.upstreams.values():

@@ -6,7 +6,7 @@ What the checks look at is found out by `examination`.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
@@ -78,8 +78,6 @@ class Observed:
     start_seconds: float
     answer_seconds: float | None = None
     """How long one page of `tools/list` took; None when it gave no answer."""
-    listed: tuple[str, ...] = field(default=())
-    """The names of all tools it lists, including those that are left out here."""
     unmet: tuple[ConfigProblem, ...] = ()
     """What keeps it from being started at all."""
 
@@ -157,13 +155,14 @@ def _state_finding(observed: Observed) -> Finding:
     return Finding(Level.OK, status.upstream, ", ".join(facts))
 
 
-def left_out_findings(observed: Observed, catalog: Catalog) -> Iterator[Finding]:
-    """Tools that an upstream lists and the catalog does not have."""
-    taken = {tool.name for tool in catalog.tools.values() if tool.upstream == observed.status.upstream}
-    if missing := [name for name in dict.fromkeys(observed.listed) if name not in taken]:
-        remedy = "tell its author; `switchboard --log-level warning upstreams` names the fields at fault"
-        message = f"left out, as the protocol does not allow their definitions: {_named(missing)}"
-        yield Finding(Level.WARNING, observed.status.upstream, message, remedy)
+def left_out_findings(status: Status) -> Iterator[Finding]:
+    """What an upstream lists and the catalog does not have."""
+    if status.left_out:
+        remedy = "tell its author; all of them: `switchboard upstreams --json`"
+        message = (
+            f"left out, as the protocol does not allow: {_named([str(each) for each in status.left_out])}"
+        )
+        yield Finding(Level.WARNING, status.upstream, message, remedy)
 
 
 def catalog_findings(catalog: Catalog) -> Iterator[Finding]:

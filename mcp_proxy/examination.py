@@ -3,10 +3,9 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -35,11 +34,9 @@ from mcp_proxy.switchboard import Switchboard, running
 from mcp_proxy.task_tools import DO, PLAN
 from mcp_proxy.upstreams import State, UpstreamUnavailableError
 from tool_registry import Catalog
-from tool_registry.visibility import is_visible
 
 _NODE_TIMEOUT = 10.0
 _ANSWER_TIMEOUT = 10.0
-_MOST_PAGES = 100
 
 
 async def examine(path: Path | None) -> list[Finding]:
@@ -71,7 +68,7 @@ def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[
     for upstream in observed:
         yield from state_findings(upstream)
     for upstream in observed:
-        yield from left_out_findings(upstream, catalog)
+        yield from left_out_findings(upstream.status)
     yield from catalog_findings(catalog)
     yield from name_findings(catalog)
     yield from client_limit_findings((*catalog.tools, *catalog.prompts), entry)
@@ -150,34 +147,17 @@ async def _observe(board: Switchboard) -> list[Observed]:
 
 async def _observed(board: Switchboard, name: str, seconds: float) -> Observed:
     status = board.upstreams[name].status
-    answer, listed = await _listed(board, name) if status.state is State.READY else (None, ())
-    settings = board.settings.upstreams[name]
-    shown = tuple(tool for tool in listed if is_visible(tool, settings.allow, settings.deny))
-    return Observed(status, seconds, answer, shown, settings.unmet)
+    answer = await _answer_seconds(board, name) if status.state is State.READY else None
+    return Observed(status, seconds, answer, board.settings.upstreams[name].unmet)
 
 
-async def _listed(board: Switchboard, upstream: str) -> tuple[float | None, tuple[str, ...]]:
-    """Seconds the upstream took for a page of its tools, and the names it lists on all pages."""
-    names: list[str] = []
-    params: Mapping[str, Any] = {}
-    seconds = None
+async def _answer_seconds(board: Switchboard, upstream: str) -> float | None:
+    """Seconds the upstream takes for a page of its tools; None when it gives no answer."""
+    began = anyio.current_time()
     with anyio.move_on_after(_ANSWER_TIMEOUT):
-        for _ in range(_MOST_PAGES):
-            began = anyio.current_time()
-            try:
-                page = await board.request(upstream, "tools/list", params)
-            except (MCPError, UpstreamUnavailableError):
-                break  # it has no tools, or is gone again: what it listed when it started counts
-            seconds = anyio.current_time() - began if seconds is None else seconds
-            names += filter(None, map(_name, page.get("tools", [])))
-            cursor = page.get("nextCursor")
-            if not cursor or cursor == params.get("cursor"):
-                break
-            params = {"cursor": cursor}
-    return seconds, tuple(names)
-
-
-def _name(tool: Any) -> str:
-    """The name in a definition that may be no definition at all; empty when there is none."""
-    name: object = cast("dict[str, Any]", tool).get("name") if isinstance(tool, dict) else None
-    return name if isinstance(name, str) else ""
+        try:
+            await board.request(upstream, "tools/list", {})
+        except (MCPError, UpstreamUnavailableError):
+            return None  # it has no tools, or is gone again: what it listed when it started counts
+        return anyio.current_time() - began
+    return None

@@ -311,7 +311,7 @@ class Upstream:
     async def _publish(self, client: RawClient) -> None:
         """List what the upstream offers and hand it on."""
         settings = self._settings
-        whole = await list_offer(client, self._name, settings.prefix)
+        whole, left_out = await list_offer(client, self._name, settings.prefix)
         client.know_tools(whole.tools)
         offer = visible(whole, settings.allow, settings.deny)
         self._client = client
@@ -327,6 +327,7 @@ class Upstream:
                 server=f"{about.name} {about.version}".strip() if about else "",
                 protocol=client.protocol_version,
                 tools=len(offer.tools),
+                left_out=left_out,
             )
         )
         await self._on_offer(offer)

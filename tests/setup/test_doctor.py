@@ -29,6 +29,7 @@ from mcp_proxy.doctor import (
     token_findings,
     tool_count_findings,
 )
+from mcp_proxy.upstream_status import LeftOut
 from mcp_proxy.upstreams import State, Status
 from tests.npm_upstreams import flow_nexus
 from tests.serving import configured, demo, npm, script
@@ -118,12 +119,15 @@ def test_an_upstream_that_is_ready_says_how_fast_and_what_it_is() -> None:
     assert finding.message == "ready in 1.2 s, answers in 4 ms, echo 1, protocol 2025-11-25, 3 tools"
 
 
-def test_tools_that_are_listed_but_not_taken_are_named() -> None:
-    observed = Observed(Status("x", State.READY), 0, 0, ("a", "b", "a", "c"))
-    finding = only(left_out_findings(observed, catalog("x", "a")))
+def test_what_is_listed_but_not_taken_is_named_with_its_fault() -> None:
+    left_out = (
+        LeftOut("tools/list", "b", "inputSchema: Field required"),
+        LeftOut("prompts/list", "?", "name"),
+    )
+    finding = only(left_out_findings(Status("x", State.READY, left_out=left_out)))
     assert finding.level is Level.WARNING
-    assert finding.message.endswith(": b, c")
-    assert not list(left_out_findings(observed, catalog("x", "a", "b", "c")))
+    assert finding.message.endswith(": b (inputSchema: Field required), ? (name)")
+    assert not list(left_out_findings(Status("x", State.READY)))
 
 
 def test_a_schema_that_cannot_be_used_is_told_by_tool_even_when_only_a_reference_in_it_leads_nowhere() -> (
@@ -251,7 +255,13 @@ def test_every_bad_upstream_is_told_beside_the_good_ones_and_the_exit_code_says_
     code, findings = examined(here, configured(here.project, upstreams))
     assert code == 1
     assert "ok ready in" in about(findings, "clock")
-    for told in ("left out", ": no_type", "twice: listed twice", "invalid_schema", "remote_ref"):
+    for told in (
+        "left out",
+        ": no_type (inputSchema.type: Field required)",
+        "twice: listed twice",
+        "invalid_schema",
+        "remote_ref",
+    ):
         assert told in about(findings, "bad_schema")
     assert "error is down" in about(findings, "crash")
     assert "EXAMPLE_KEY is not set" in about(findings, "crash")

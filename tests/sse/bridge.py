@@ -12,7 +12,6 @@ from subprocess import PIPE
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import uvicorn
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream

@@ -11,7 +11,6 @@ from subprocess import DEVNULL
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import pytest
 from anyio.abc import Process
 from mcp import Client, MCPError
