@@ -16,6 +16,7 @@ from rich.markup import escape
 from local_llm import Task
 from mcp_proxy import __version__, cli_setup, logs
 from mcp_proxy.config import ConfigError, Settings, find, load
+from mcp_proxy.greeting import fingerprint
 from mcp_proxy.one_shot import asleep, owners
 from mcp_proxy.pipeline import Ending, Outcome
 from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
@@ -127,18 +128,20 @@ async def serve(config: Path | None, **overrides: str | int | None) -> None:
             f"Switchboard stands behind {_DEEPEST} others: it probably starts itself. "
             "Take its own entry out of the configuration it reads."
         )
-    settings = load(config)
+    file = find(config)
+    as_of = fingerprint(str(file))
+    settings = load(file)
     given = {key: value for key, value in overrides.items() if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=given)})
     # Each door is opened by itself: the other one's libraries would only cost time.
     if settings.server.transport == "stdio":
         from mcp_proxy.transports import serve_stdio  # noqa: PLC0415
 
-        await serve_stdio(settings, find(config))
+        await serve_stdio(settings, file, as_of)
     else:
         from mcp_proxy.http_server import serve_http  # noqa: PLC0415
 
-        await serve_http(settings, find(config))
+        await serve_http(settings, file)
 
 
 @main.command()

@@ -17,15 +17,14 @@ from mcp_proxy.settings import (
     EscalationSettings,
     HttpUpstream,
     JournalSettings,
-    OAuthSettings,
     PlannerSettings,
-    ServerSettings,
     Settings,
     StdioUpstream,
     Upstream,
-    nearest,
     over_sse,
 )
+from mcp_proxy.settings_fields import nearest
+from mcp_proxy.settings_server import OAuthSettings, ServerSettings
 
 __all__ = [
     "Budget",

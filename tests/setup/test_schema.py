@@ -73,6 +73,19 @@ def test_what_the_configuration_refuses_for_its_structure_is_not(case: dict[str,
     assert SCHEMA.is_valid(tomllib.loads(case["text"])) == (case["name"] in BEYOND_A_SCHEMA)
 
 
+def test_every_key_and_every_table_is_explained() -> None:
+    schema = config_schema()
+    tables = {"": schema, **schema["$defs"]}
+    assert all(table["description"] for table in tables.values())
+    unexplained = [
+        f"{name}.{key}"
+        for name, table in tables.items()
+        for key, value in table["properties"].items()
+        if not (value.get("description") or "$ref" in value)
+    ]
+    assert unexplained == []
+
+
 def test_editors_are_told_what_a_key_means_and_its_default() -> None:
     schema = config_schema()
     wait = schema["$defs"]["ServerSettings"]["properties"]["startup_wait"]
