@@ -22,6 +22,7 @@ _BESIDE_THE_POINT = {
     *("env", "headers"),  # they hold secrets, and seldom decide what is offered
     *(
         "enabled",
+        "transport",
         "lazy",
         "idle_stop",
         "session",

@@ -17,6 +17,8 @@ from local_llm import Task
 from mcp_proxy import __version__, cli_setup, logs
 from mcp_proxy.config import ConfigError, Settings, find, load
 from mcp_proxy.desk import Desk, InvalidArgumentsError
+from mcp_proxy.greeting import fingerprint
+from mcp_proxy.one_shot import asleep, owners
 from mcp_proxy.pipeline import Ending, Outcome
 from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
 from mcp_proxy.results import describe
@@ -148,33 +150,41 @@ async def serve(config: Path | None, profile: str | None, **overrides: str | int
             f"Switchboard stands behind {_DEEPEST} others: it probably starts itself. "
             "Take its own entry out of the configuration it reads."
         )
-    settings = _loaded(config, profile)
+    file = find(config)
+    as_of = fingerprint(str(file))
+    settings = _loaded(file, profile)
     given = {key: value for key, value in overrides.items() if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=given)})
     # Each door is opened by itself: the other one's libraries would only cost time.
     if settings.server.transport == "stdio":
         from mcp_proxy.transports import serve_stdio  # noqa: PLC0415
 
-        await serve_stdio(settings, find(config))
+        await serve_stdio(settings, file, as_of)
     else:
         from mcp_proxy.http_server import serve_http  # noqa: PLC0415
 
-        await serve_http(settings, find(config))
+        await serve_http(settings, file)
 
 
 @main.command()
 @click.argument("query", required=False)
 @click.option("--tokens", is_flag=True, help="Say what the definitions cost a model, by server and exposure.")
+@click.option(
+    "--refresh", is_flag=True, help="Start every upstream and ask it, also where its tools are known."
+)
 @_json_flag
 @_profiled
 @_configured
 @_running_loop
 async def tools(
-    config: Path | None, query: str | None, profile: str | None, *, tokens: bool, as_json: bool
+    config: Path | None, query: str | None, profile: str | None, *, refresh: bool, tokens: bool, as_json: bool
 ) -> None:
-    """List the tools of all upstreams, or those that match QUERY, best first."""
+    """List the tools of all upstreams, or those that match QUERY, best first.
+
+    Only upstreams of which nothing is known yet are started for it.
+    """
     settings = _loaded(config, profile)
-    async with _started(settings) as board:
+    async with _started(settings, wait_for_all=refresh) as board:
         desk = Desk(board, settings.server.profile)
         seen = desk.seen
         found = (
@@ -211,12 +221,14 @@ async def call(
     """Call the tool NAME directly. Values are read as the tool's schema wants them."""
     given = json_object(args_json or "{}")
     settings = _loaded(config, profile)
-    async with _started(settings) as board:
+    may_have = owners(name, settings)
+    # A profile may have it that a name says nothing of whose tool it is.
+    is_known = bool(may_have.upstreams) and not settings.server.profile
+    async with _started(may_have if is_known else settings, wait_for_all=is_known) as board:
         desk = Desk(board, settings.server.profile)
         tool = desk.seen.catalog.tools.get(name)
         if tool is None:
-            near = ", ".join(c.tool.qualified for c in desk.seen.index.search(name, 3))
-            raise click.UsageError(f"there is no tool {name!r}; near: {near or 'none'}")
+            raise _no_tool(name, desk)
         result = await _reported(
             desk.call_tool(tool, {"arguments": {**given, **read_pairs(tool, arguments)}}, client=_CLIENT)
         )
@@ -226,6 +238,16 @@ async def call(
         print_content(result)
     if result.get("isError"):
         raise SystemExit(Exit.FAILED)
+
+
+def _no_tool(name: str, desk: Desk) -> click.ClickException:
+    """Why there is no such tool: because the upstream it would belong to is down, or at all."""
+    for owner in owners(name, desk.board.settings).upstreams:
+        status = desk.board.upstreams[owner].status
+        if status.state is State.DOWN:
+            return click.ClickException(str(UpstreamUnavailableError(owner, status.reason)))
+    near = ", ".join(candidate.tool.qualified for candidate in desk.seen.index.search(name, 3))
+    return click.UsageError(f"there is no tool {name!r}; near: {near or 'none'}")
 
 
 @main.command()
@@ -286,6 +308,11 @@ async def upstreams(config: Path | None, *, as_json: bool) -> None:
         heads = ("name", "state", "tools", "server", "protocol", "started in", "restarts", "reason")
         rows = map(_status_row, statuses)
         print_rows("Upstreams", heads, rows)
+        for status in statuses:
+            for each in status.left_out:
+                stderr.print(
+                    f"[yellow]{escape(status.upstream)} lists what the protocol does not allow[/]: {escape(str(each))}"
+                )
     if any(status.state is not State.READY for status in statuses):
         raise SystemExit(Exit.FAILED)
 
@@ -352,10 +379,10 @@ async def _started(settings: Settings, *, wait_for_all: bool = False) -> AsyncGe
 
     Args:
         settings: what to start.
-        wait_for_all: wait for every upstream, however long it may take to start, and not just for what is
-            not known from before, for as long as a client would.
+        wait_for_all: start every upstream and wait for it, however long it may take; else only those are started of
+            which nothing is known from before, and waited for as long as a client would, and those that are called.
     """
-    async with running(settings) as board:
+    async with running(settings if wait_for_all else asleep(settings)) as board:
         with stderr.status(f"starting {len(board.upstreams)} upstreams…"):
             await (board.wait_started() if wait_for_all else board.wait_startup())
         for upstream in board.upstreams.values():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from mcp_proxy.config_file import ConfigError
+from mcp_proxy.config_file import ConfigError, ConfigProblem
 from mcp_proxy.jsonc import parse
 
 _SERVER_KEYS = ("mcpServers", "servers")
@@ -88,13 +88,15 @@ def listed_by(source: str, folder: Path) -> tuple[ClientServers, ...]:
         file = (folder / Path(source).expanduser()).absolute()
         if not file.is_file():
             raise ConfigError(
-                None, source, "is neither a client nor a file", f"clients: {', '.join(CLIENTS)}"
+                ConfigProblem(
+                    None, source, "is neither a client nor a file", f"clients: {', '.join(CLIENTS)}"
+                )
             )
         lists = (_listed_in(file, folder),)
         remedy = "give a file with an object of mcpServers or servers"
     if not any(found.servers for found in lists):
         looked_at = ", ".join(dict.fromkeys(str(found.file) for found in lists))
-        raise ConfigError(None, source, f"there are no servers in {looked_at}", remedy)
+        raise ConfigError(ConfigProblem(None, source, f"there are no servers in {looked_at}", remedy))
     return lists
 
 
@@ -114,9 +116,9 @@ def _read(file: Path) -> Mapping[str, Any]:
         return {}
     except OSError as error:
         remedy = "check that you may read it"
-        raise ConfigError(file, "", f"cannot be read: {error.strerror}", remedy) from error
+        raise ConfigError(ConfigProblem(file, "", f"cannot be read: {error.strerror}", remedy)) from error
     except ValueError as error:  # UnicodeDecodeError is one
-        raise ConfigError(file, "", f"is not valid JSON: {_told(error)}", "mend it") from None
+        raise ConfigError(ConfigProblem(file, "", f"is not valid JSON: {_told(error)}", "mend it")) from None
 
 
 def _told(error: ValueError) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from pydantic import TypeAdapter, ValidationError
 
 from mcp_proxy.redaction import is_secret_name, redact_text
-from mcp_proxy.settings import Upstream
+from mcp_proxy.settings import Upstream, ends_in_sse
 
 _OWN_PACKAGES = frozenset({"mcp_proxy", "mcp-switchboard"})
 
@@ -113,11 +113,8 @@ class _Translation:
         if problem := _problem(table):
             return Translated({}, (f"left out, {problem}",))
         why = ""
-        if _is_sse(entry):
-            why = "the HTTP+SSE transport is not supported yet; use its streamable HTTP address"
-        elif self._not_understood:
+        if self._not_understood:
             why = f"put something in the place of {', '.join(self._not_understood)}"
-        if why:
             remarks.append(f"imported disabled: {why}")
         if why or entry.get("disabled") is True:
             table["enabled"] = False
@@ -148,7 +145,11 @@ class _Translation:
             for key, value in _object(entry.get("headers")).items()
             if value is not None
         }
-        return {"url": url, **({"headers": headers} if headers else {})}
+        kind, guess = entry.get("type", entry.get("transport")), ends_in_sse(entry["url"])
+        transport = (
+            {"transport": "sse" if kind == "sse" else "http"} if kind and guess != (kind == "sse") else {}
+        )
+        return {"url": url, **transport, **({"headers": headers} if headers else {})}
 
     def _args(self, args: list[str]) -> list[str]:
         return [
@@ -238,14 +239,6 @@ def _problem(table: Mapping[str, Any]) -> str:
         place = (*first["loc"][1:], *first.get("ctx", {}).get("at", ()))  # the first part is pydantic's tag
         return f"its {'.'.join(map(str, place))} {first['msg']}"
     return ""
-
-
-def _is_sse(entry: Mapping[str, Any]) -> bool:
-    """Whether a server speaks HTTP+SSE; clients that guess the transport go by the address."""
-    kind, url = entry.get("type", entry.get("transport")), entry.get("url")
-    if kind is None and isinstance(url, str) and "command" not in entry:
-        return url.partition("?")[0].rstrip("/").endswith("/sse")
-    return kind == "sse"
 
 
 def _is_secret(name: str) -> bool:

@@ -1,14 +1,16 @@
 """Configuration: `load` makes `Settings` from a file, or a ConfigError that says what to mend."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from mcp_proxy.config_file import ConfigError, KeyPath, find, read
-from mcp_proxy.config_variables import expand, variables
+from mcp_proxy.config_file import ConfigError, ConfigFile, ConfigProblem, KeyPath, find, read
+from mcp_proxy.config_variables import UPSTREAM_DEPTH, expand, variables
 from mcp_proxy.escalation import Budget, Prices
 from mcp_proxy.profile_settings import ProfileTable, ToolOverrideTable
 from mcp_proxy.settings import (
@@ -16,19 +18,20 @@ from mcp_proxy.settings import (
     EscalationSettings,
     HttpUpstream,
     JournalSettings,
-    OAuthSettings,
     PlannerSettings,
-    ServerSettings,
     Settings,
     StdioUpstream,
     Upstream,
-    nearest,
+    over_sse,
 )
+from mcp_proxy.settings_fields import nearest
+from mcp_proxy.settings_server import OAuthSettings, ServerSettings
 
 __all__ = [
     "Budget",
     "CatalogSettings",
     "ConfigError",
+    "ConfigProblem",
     "EscalationSettings",
     "HttpUpstream",
     "JournalSettings",
@@ -41,6 +44,8 @@ __all__ = [
     "Upstream",
     "find",
     "load",
+    "over_sse",
+    "settings_of",
 ]
 
 _PROSE = {
@@ -64,8 +69,14 @@ _OTHER_NAMES = {
     "servers": "upstreams",
     "disabled": "enabled",
     "timeout": "call_timeout",
+    "type": "transport",
 }
 """What other MCP configurations call a key of ours."""
+
+_MEANT = re.compile('did you mean "(.+)"')
+
+Told = tuple[KeyPath, str, str]
+"""Where a problem is, in the keys of a `switchboard.toml`; what is wrong; and the remedy."""
 
 _TABLES: Mapping[KeyPath, type[BaseModel]] = {
     (): Settings,
@@ -89,24 +100,73 @@ _TABLES: Mapping[KeyPath, type[BaseModel]] = {
 def load(path: Path | None = None) -> Settings:
     """Settings from a TOML or `mcpServers` JSON file.
 
+    An upstream that refers to variables which are not set costs itself alone: it is there, with its `unmet`.
+
     Args:
         path: the file; None looks in the working directory, then in the user's configuration folder.
 
     Raises:
-        ConfigError: there is no such file, or something in it is wrong; the first problem is told.
+        ConfigError: there is no such file, or something in it is wrong; all problems are told.
     """
     file = read(find(path))
+    return settings_of(file, variables())
+
+
+def settings_of(file: ConfigFile, variables: Mapping[str, str]) -> Settings:
+    """Settings from a file that has been read; see `load`."""
+    expanded = expand(file, variables)
+    lacking: dict[str, dict[KeyPath, ConfigProblem]] = {}
+    problems = list(file.problems)
+    for key, problem in expanded.unmet.items():
+        if key[:1] == ("upstreams",) and len(key) > UPSTREAM_DEPTH:
+            lacking.setdefault(str(key[1]), {})[key] = problem
+        else:
+            problems.append(problem)
+    data = _without(expanded.data, lacking)
     try:
-        return Settings.model_validate(expand(file, variables()), context=file.path.parent)
+        settings = Settings.model_validate(data, context=file.path.parent)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
+        found = [_told(problem) for problem in error.errors(include_url=False, include_input=False)]
+        problems += (file.problem(*told) for told in _causes(found) if told[0] not in expanded.unmet)
+    else:
+        if not problems:
+            return _marked(settings, lacking)
     # Raised out here, so that no traceback leads back to the values pydantic was given.
-    # An unknown key comes first: it is often what a missing one was meant to be.
-    problem = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
-    raise file.error(*_told(problem))
+    raise ConfigError(*problems)
 
 
-def _told(problem: ErrorDetails) -> tuple[KeyPath, str, str]:
+_REACHED_BY = ("command", "url")
+
+
+def _without(data: dict[str, Any], lacking: Mapping[str, Iterable[KeyPath]]) -> dict[str, Any]:
+    """`data` without the keys of upstreams that hold something unmet, but for those that say what an upstream is."""
+    if not lacking:
+        return data
+    upstreams = dict(data["upstreams"])
+    for name, keys in lacking.items():
+        held = {key[UPSTREAM_DEPTH] for key in keys}.difference(_REACHED_BY)
+        if not isinstance(upstreams[name], dict):
+            continue  # which is refused anyway
+        upstreams[name] = {key: value for key, value in upstreams[name].items() if key not in held}
+    return {**data, "upstreams": upstreams}
+
+
+def _marked(settings: Settings, lacking: Mapping[str, Mapping[KeyPath, ConfigProblem]]) -> Settings:
+    upstreams = {
+        name: upstream.lacking(lacking[name].values()) if name in lacking else upstream
+        for name, upstream in settings.upstreams.items()
+    }
+    return settings.model_copy(update={"upstreams": upstreams})
+
+
+def _causes(problems: Iterable[Told]) -> list[Told]:
+    """The problems without those that only follow from another: a key is missing because it is misspelt."""
+    problems = list(problems)
+    meant = {(*key[:-1], match[1]) for key, _, remedy in problems if (match := _MEANT.match(remedy))}
+    return [problem for problem in problems if problem[0] not in meant or problem[1] != _PROSE["missing"][0]]
+
+
+def _told(problem: ErrorDetails) -> Told:
     """Where a validation failed, in the file's own keys; what is wrong; and the remedy."""
     location, context = problem["loc"], problem.get("ctx", {})
     key = location

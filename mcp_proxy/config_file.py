@@ -10,7 +10,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -35,18 +35,29 @@ _HTTP_TYPES = ("http", "streamable-http", "streamableHttp", "streamable_http")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-class ConfigError(Exception):
-    """A configuration that cannot be used: the user's to mend. Never holds a configured value."""
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing wrong with a configuration. Never holds a configured value."""
 
-    def __init__(self, file: Path | None, key: str, message: str, remedy: str) -> None:
-        self.file = file
-        """The file at fault; None where none was found."""
-        self.key = key
-        """Dotted path of the key, as the file spells it; empty for the file as a whole."""
-        self.message = message
-        self.remedy = remedy
-        place = ": ".join(part for part in (str(file or ""), key) if part)
-        super().__init__(f"{place}: {message}; {remedy}" if place else f"{message}; {remedy}")
+    file: Path | None
+    """The file at fault; None where none was found."""
+    key: str
+    """Dotted path of the key, as the file spells it; empty for the file as a whole."""
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = ": ".join(part for part in (str(self.file or ""), self.key) if part)
+        return f"{place}: {self.message}; {self.remedy}" if place else f"{self.message}; {self.remedy}"
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used: the user's to mend."""
+
+    def __init__(self, *problems: ConfigProblem) -> None:
+        self.problems = problems
+        """At least one."""
+        super().__init__("\n".join(map(str, problems)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +68,17 @@ class ConfigFile:
     data: Mapping[str, Any]
     upstreams_key: str = "upstreams"
     """What the file itself calls the upstreams."""
+    other_names: Mapping[KeyPath, str] = field(default_factory=dict[KeyPath, str])
+    """What the file itself calls other keys, by the path they have in `data`."""
+    problems: tuple[ConfigProblem, ...] = ()
+    """What is wrong with it by what could not be said in `data`."""
 
-    def error(self, key: KeyPath, message: str, remedy: str) -> ConfigError:
-        """A ConfigError to raise, which names this file and `key` as the file spells it."""
+    def problem(self, key: KeyPath, message: str, remedy: str) -> ConfigProblem:
+        """A problem with this file at `key`, which is named as the file spells it."""
+        if key in self.other_names:
+            key = (*key[:-1], self.other_names[key])
         spelled = (self.upstreams_key, *key[1:]) if key[:1] == ("upstreams",) else key
-        return ConfigError(self.path, _dotted(spelled), message, remedy)
+        return ConfigProblem(self.path, _dotted(spelled), message, remedy)
 
 
 def find(path: Path | None) -> Path:
@@ -78,10 +95,12 @@ def find(path: Path | None) -> Path:
             return place
     example = '[upstreams.time] with command = "uvx" and args = ["mcp-server-time"]'
     raise ConfigError(
-        None,
-        "",
-        f"no configuration found at {places[0]} or {places[1]}",
-        f"write one of them, for example {example}, or give a file with --config",
+        ConfigProblem(
+            None,
+            "",
+            f"no configuration found at {places[0]} or {places[1]}",
+            f"write one of them, for example {example}, or give a file with --config",
+        )
     )
 
 
@@ -113,9 +132,11 @@ def read(path: Path) -> ConfigFile:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         remedy = "check the path, and that you may read it"
-        raise ConfigError(path, "", f"cannot be read: {error.strerror}", remedy) from error
+        raise ConfigError(ConfigProblem(path, "", f"cannot be read: {error.strerror}", remedy)) from error
     except UnicodeDecodeError:
-        raise ConfigError(path, "", "is not UTF-8 text", "save it with the encoding UTF-8") from None
+        raise ConfigError(
+            ConfigProblem(path, "", "is not UTF-8 text", "save it with the encoding UTF-8")
+        ) from None
     match path.suffix:
         case ".toml":
             return _from_toml(path, text)
@@ -123,14 +144,14 @@ def read(path: Path) -> ConfigFile:
             return _from_mcp_servers(path, text)
         case _:
             remedy = "rename it to end in .toml or .json"
-            raise ConfigError(path, "", "is neither TOML nor JSON by its name", remedy)
+            raise ConfigError(ConfigProblem(path, "", "is neither TOML nor JSON by its name", remedy))
 
 
 def _from_toml(path: Path, text: str) -> ConfigFile:
     try:
         return ConfigFile(path, tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(path, "", f"is not valid TOML: {error}", "mend that line") from None
+        raise ConfigError(ConfigProblem(path, "", f"is not valid TOML: {error}", "mend that line")) from None
 
 
 def _from_mcp_servers(path: Path, text: str) -> ConfigFile:
@@ -138,55 +159,43 @@ def _from_mcp_servers(path: Path, text: str) -> ConfigFile:
     try:
         whole: object = jsonc.parse(text)
     except ValueError as error:
-        raise ConfigError(path, "", f"is not valid JSON: {error}", "mend that line") from None
+        raise ConfigError(ConfigProblem(path, "", f"is not valid JSON: {error}", "mend that line")) from None
     data = cast("dict[str, Any]", whole) if isinstance(whole, dict) else {}
     key = next((key for key in _SERVER_KEYS if key in data), "")
     if not isinstance(data.get(key), dict):
         remedy = 'write {"mcpServers": {"name": {"command": …}}}'
-        raise ConfigError(path, key, "there is no object of servers", remedy)
+        raise ConfigError(ConfigProblem(path, key, "there is no object of servers", remedy))
     for stray in _TOML_ONLY:
         if stray in data:
             remedy = f"put it, with the upstreams, into a {FILE_NAME}"
-            raise ConfigError(path, stray, "a JSON file configures upstreams alone", remedy)
-    file = ConfigFile(path, {}, key)
-    upstreams = {name: _upstream(file, name, server) for name, server in data[key].items()}
-    return ConfigFile(path, {"upstreams": upstreams}, key)
+            raise ConfigError(ConfigProblem(path, stray, "a JSON file configures upstreams alone", remedy))
+    return _in_our_words(path, key, cast("dict[str, Any]", data[key]))
 
 
-def _upstream(file: ConfigFile, name: str, server: object) -> object:
-    """One server of an `mcpServers` file, in the words of a `switchboard.toml`."""
-    if not isinstance(server, dict):
-        return server
-    upstream = {
-        key: value for key, value in cast("dict[str, Any]", server).items() if key not in _CLIENT_ONLY
-    }
-    disabled = upstream.pop("disabled", False)
-    if not isinstance(disabled, bool):
-        raise file.error(
-            ("upstreams", name, "disabled"), "should be true or false", "write it without quotes"
-        )
-    if disabled:
-        upstream["enabled"] = False
-    for key in ("type", "transport"):
-        if key in upstream:
-            _check_transport(file, ("upstreams", name, key), upstream.pop(key), upstream)
-    return upstream
-
-
-def _check_transport(file: ConfigFile, key: KeyPath, kind: object, upstream: Mapping[str, Any]) -> None:
-    """Hold the transport a server names against what it gives; `command` or `url` alone decides."""
-    if kind == "sse":
-        if upstream.get("enabled", True):
-            remedy = 'use the server\'s streamable HTTP address with type "http", or set "disabled": true'
-            raise file.error(key, "the HTTP+SSE transport is not supported yet", remedy)
-    elif kind == "stdio":
-        if "command" not in upstream:
-            raise file.error(key, "a stdio server needs a command", 'add "command", or name the type "http"')
-    elif kind in _HTTP_TYPES:
-        if "url" not in upstream:
-            raise file.error(key, "an HTTP server needs a url", 'add "url", or name the type "stdio"')
-    else:
-        raise file.error(key, "is no known transport", 'write "stdio" or "http"')
+def _in_our_words(path: Path, key: str, servers: Mapping[str, Any]) -> ConfigFile:
+    """Servers as a client writes them, as a `switchboard.toml` would say it."""
+    upstreams: dict[str, Any] = {}
+    other_names: dict[KeyPath, str] = {}
+    mistaken: list[KeyPath] = []
+    for name, server in servers.items():
+        upstreams[name] = server
+        if not isinstance(server, dict):
+            continue
+        table = {k: value for k, value in cast("dict[str, Any]", server).items() if k not in _CLIENT_ONLY}
+        disabled = table.pop("disabled", False)
+        if disabled is True:
+            table["enabled"] = False
+        elif disabled is not False:
+            mistaken.append(("upstreams", name, "disabled"))
+        if "type" in table:
+            table["transport"] = table.pop("type")
+            other_names["upstreams", name, "transport"] = "type"
+        if table.get("transport") in _HTTP_TYPES:
+            table["transport"] = "http"
+        upstreams[name] = table
+    file = ConfigFile(path, {"upstreams": upstreams}, key, other_names)
+    said = ("should be true or false", "write it without quotes")
+    return replace(file, problems=tuple(file.problem(place, *said) for place in mistaken))
 
 
 def _dotted(key: KeyPath) -> str:

@@ -4,14 +4,15 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
-from mcp_proxy.config_file import ConfigFile, KeyPath
+from mcp_proxy.config_file import ConfigFile, ConfigProblem, KeyPath
 
 _REFERENCE = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
 _VARIABLE = re.compile(r"(?:env:)?(?P<name>[A-Za-z_]\w*)(?P<has_default>:-(?P<default>.*))?", re.DOTALL)
 
-_UPSTREAM_DEPTH = 2
+UPSTREAM_DEPTH = 2
 """Keys that lead to an upstream: `upstreams` and its name."""
 
 
@@ -20,46 +21,62 @@ def variables() -> dict[str, str]:
     return {**os.environ, "SWITCHBOARD_PYTHON": sys.executable}
 
 
-def expand(file: ConfigFile, variables: Mapping[str, str]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A file's data with its variables replaced."""
+
+    data: dict[str, Any]
+    unmet: Mapping[KeyPath, ConfigProblem]
+    """What could not be replaced, and stands in `data` as it was written."""
+
+
+def expand(file: ConfigFile, variables: Mapping[str, str]) -> Expanded:
     """The file's data with every `${NAME}` and `${NAME:-default}` replaced, in strings at any depth.
 
     A disabled upstream is left as it stands: what it refers to need not be set.
-
-    Raises:
-        ConfigError: a variable without a default is not set, or a `${…}` names none.
     """
-    return _expanded(file, (), dict(file.data), variables)
+    expansion = _Expansion(file, variables)
+    return Expanded(expansion.of((), dict(file.data)), expansion.unmet)
 
 
-def _expanded(file: ConfigFile, key: KeyPath, value: Any, variables: Mapping[str, str]) -> Any:
-    """`value` with every reference in its strings replaced; keys are left alone."""
-    if isinstance(value, dict):
-        table = cast("dict[str, Any]", value)
-        if key[:1] == ("upstreams",) and len(key) == _UPSTREAM_DEPTH and table.get("enabled") is False:
-            return table
-        return {name: _expanded(file, (*key, name), item, variables) for name, item in table.items()}
-    if isinstance(value, list):
-        items = cast("list[Any]", value)
-        return [_expanded(file, (*key, index), item, variables) for index, item in enumerate(items)]
-    if isinstance(value, str):
-        return _REFERENCE.sub(lambda reference: _replacement(file, key, reference, variables), value)
-    return value
+class _Expansion:
+    """One pass through a file's data."""
 
+    def __init__(self, file: ConfigFile, variables: Mapping[str, str]) -> None:
+        self.unmet: dict[KeyPath, ConfigProblem] = {}
+        self._file = file
+        self._variables = variables
 
-def _replacement(
-    file: ConfigFile, key: KeyPath, reference: re.Match[str], variables: Mapping[str, str]
-) -> str:
-    """What stands for one reference, as in a POSIX shell: `:-` covers unset and empty alike."""
-    if reference["escaped"]:
-        return "${"
-    variable = _VARIABLE.fullmatch(reference["inside"])
-    if variable is None or not reference["end"]:
-        remedy = "write ${NAME} or ${NAME:-default}; a literal ${ is written $${"
-        raise file.error(key, "holds a ${…} that names no environment variable", remedy)
-    name, found = variable["name"], variables.get(variable["name"])
-    if variable["has_default"]:
-        return found or variable["default"]
-    if found is None:
-        remedy = f"set {name}, or give a default: ${{{name}:-…}}"
-        raise file.error(key, f"the environment variable {name} is not set", remedy)
-    return found
+    def of(self, key: KeyPath, value: Any) -> Any:
+        """`value` with every reference in its strings replaced; keys are left alone."""
+        if isinstance(value, dict):
+            table = cast("dict[str, Any]", value)
+            if key[:1] == ("upstreams",) and len(key) == UPSTREAM_DEPTH and table.get("enabled") is False:
+                return table
+            return {name: self.of((*key, name), item) for name, item in table.items()}
+        if isinstance(value, list):
+            items = cast("list[Any]", value)
+            return [self.of((*key, index), item) for index, item in enumerate(items)]
+        if isinstance(value, str):
+            return _REFERENCE.sub(lambda reference: self._replacement(key, reference), value)
+        return value
+
+    def _replacement(self, key: KeyPath, reference: re.Match[str]) -> str:
+        """What stands for one reference, as in a POSIX shell: `:-` covers unset and empty alike."""
+        if reference["escaped"]:
+            return "${"
+        variable = _VARIABLE.fullmatch(reference["inside"])
+        if variable is None or not reference["end"]:
+            remedy = "write ${NAME} or ${NAME:-default}; a literal ${ is written $${"
+            return self._unmet(key, reference, "holds a ${…} that names no environment variable", remedy)
+        name, found = variable["name"], self._variables.get(variable["name"])
+        if variable["has_default"]:
+            return found or variable["default"]
+        if found is None:
+            remedy = f"set {name}, or give a default: ${{{name}:-…}}"
+            return self._unmet(key, reference, f"the environment variable {name} is not set", remedy)
+        return found
+
+    def _unmet(self, key: KeyPath, reference: re.Match[str], message: str, remedy: str) -> str:
+        self.unmet.setdefault(key, self._file.problem(key, message, remedy))
+        return reference[0]

@@ -21,7 +21,7 @@ from mcp_proxy.raw_calls import OnAnswer, OnProgress, RawCalls
 from mcp_proxy.raw_client import RawClient
 from mcp_proxy.relay import Relay
 from mcp_proxy.stderr_tail import StderrTail
-from mcp_proxy.upstream_status import UpstreamUnavailableError
+from mcp_proxy.upstream_status import LeftOut, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
 from mcp_proxy.wire import send_raw, stamped, telling_its_end
 from tool_registry import Offer
@@ -53,15 +53,15 @@ class Connection:
         """The protocol version that was negotiated."""
         return self._client.protocol_version
 
-    async def list(self) -> Offer:
-        """Everything the server offers.
+    async def list(self) -> tuple[Offer, tuple[LeftOut, ...]]:
+        """Everything the server offers, and what of its lists was left out.
 
         Raises:
             MCPError: it has tools but cannot list them.
         """
-        offer = await list_offer(self._client, self._name, self._settings.prefix)
+        offer, left_out = await list_offer(self._client, self._name, self._settings.prefix)
         self._client.know_tools(offer.tools)
-        return offer
+        return offer, left_out
 
     async def send(
         self, method: str, params: Mapping[str, Any], on_progress: ProgressFnT | None = None

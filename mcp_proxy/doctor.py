@@ -6,12 +6,12 @@ What the checks look at is found out by `examination`.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
 
-from mcp_proxy.config import EscalationSettings, StdioUpstream
+from mcp_proxy.config import ConfigProblem, EscalationSettings, StdioUpstream
 from mcp_proxy.escalation import Budget
 from mcp_proxy.upstreams import State, Status
 from tool_registry import Catalog, Entry, ToolEntry, UnusableSchemaError
@@ -78,8 +78,15 @@ class Observed:
     start_seconds: float
     answer_seconds: float | None = None
     """How long one page of `tools/list` took; None when it gave no answer."""
-    listed: tuple[str, ...] = field(default=())
-    """The names of all tools it lists, including those that are left out here."""
+    unmet: tuple[ConfigProblem, ...] = ()
+    """What keeps it from being started at all."""
+
+
+def configuration_findings(problems: Iterable[ConfigProblem]) -> Iterator[Finding]:
+    """What is wrong with a file that cannot be used."""
+    for problem in problems:
+        message = str(problem).removesuffix(f"; {problem.remedy}")
+        yield Finding(Level.ERROR, "configuration", message, problem.remedy)
 
 
 def program_findings(program: Program) -> Iterator[Finding]:
@@ -123,8 +130,16 @@ def _node_finding(program: Program) -> Finding:
     return Finding(Level.OK, program.upstream, found)
 
 
-def state_finding(observed: Observed) -> Finding:
+def state_findings(observed: Observed) -> Iterator[Finding]:
     """How the start of an upstream went."""
+    if not observed.unmet:
+        yield _state_finding(observed)
+    for problem in observed.unmet:
+        message = f"is not started: {problem.message} ({problem.key})"
+        yield Finding(Level.ERROR, observed.status.upstream, message, problem.remedy)
+
+
+def _state_finding(observed: Observed) -> Finding:
     status = observed.status
     if status.state is not State.READY:
         remedy = "see to the reason; `switchboard --log-level debug upstreams` shows all it says"
@@ -140,13 +155,14 @@ def state_finding(observed: Observed) -> Finding:
     return Finding(Level.OK, status.upstream, ", ".join(facts))
 
 
-def left_out_findings(observed: Observed, catalog: Catalog) -> Iterator[Finding]:
-    """Tools that an upstream lists and the catalog does not have."""
-    taken = {tool.name for tool in catalog.tools.values() if tool.upstream == observed.status.upstream}
-    if missing := [name for name in dict.fromkeys(observed.listed) if name not in taken]:
-        remedy = "tell its author; `switchboard --log-level warning upstreams` names the fields at fault"
-        message = f"left out, as the protocol does not allow their definitions: {_named(missing)}"
-        yield Finding(Level.WARNING, observed.status.upstream, message, remedy)
+def left_out_findings(status: Status) -> Iterator[Finding]:
+    """What an upstream lists and the catalog does not have."""
+    if status.left_out:
+        remedy = "tell its author; all of them: `switchboard upstreams --json`"
+        message = (
+            f"left out, as the protocol does not allow: {_named([str(each) for each in status.left_out])}"
+        )
+        yield Finding(Level.WARNING, status.upstream, message, remedy)
 
 
 def catalog_findings(catalog: Catalog) -> Iterator[Finding]:

@@ -95,9 +95,13 @@ class Prices(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     input: float = Field(ge=0)
+    """For what the model reads."""
     output: float = Field(ge=0)
+    """For what it writes."""
     cache_write: float = Field(ge=0)
+    """For what is put into the prompt cache."""
     cache_read: float = Field(ge=0)
+    """For what is taken from the prompt cache."""
 
     def cost(self, usage: Usage) -> float:
         """What `usage` costs, in dollars."""
@@ -116,7 +120,9 @@ class Budget(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_calls_per_day: int | None = Field(default=None, ge=0)
+    """Escalations a day; left out, any number."""
     max_dollars_per_day: float | None = Field(default=None, ge=0)
+    """Dollars a day, by `prices`; left out, any amount."""
 
     def exhausted(self, calls: int, dollars: float) -> str | None:
         """Why nothing more may be spent after today's `calls` and `dollars`; None when something may."""
@@ -133,14 +139,18 @@ class ClaudeSettings(BaseModel):
     # The input is hidden in validation errors: it holds the key.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    model: str = Field(min_length=1)
-    api_key: SecretStr
+    model: str = Field(min_length=1, examples=["claude-haiku-5-5"])
+    """The model's name with its provider."""
+    api_key: SecretStr = Field(examples=["${ANTHROPIC_API_KEY}"])
+    """The key, best as an environment variable."""
     base_url: str | None = None
     """None leaves the choice to the SDK: `ANTHROPIC_BASE_URL`, else the public API."""
     max_tokens: int = Field(default=1024, gt=0)
+    """Longest answer."""
     timeout: float = Field(default=30, gt=0)
     """Seconds for a whole escalation, retries and the waits between them included."""
     max_retries: int = Field(default=2, ge=0)
+    """How often a request that failed for a passing reason is sent again."""
     prices: Prices | None = None
     budget: Budget = Budget()
 

@@ -3,10 +3,9 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -20,13 +19,14 @@ from mcp_proxy.doctor import (
     Program,
     catalog_findings,
     client_limit_findings,
+    configuration_findings,
     escalation_finding,
     is_nodes_own,
     journal_finding,
     left_out_findings,
     name_findings,
     program_findings,
-    state_finding,
+    state_findings,
     token_findings,
     tool_count_findings,
 )
@@ -35,11 +35,9 @@ from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.task_tools import DO, PLAN
 from mcp_proxy.upstreams import State, UpstreamUnavailableError
 from tool_registry import Catalog
-from tool_registry.visibility import is_visible
 
 _NODE_TIMEOUT = 10.0
 _ANSWER_TIMEOUT = 10.0
-_MOST_PAGES = 100
 
 
 async def examine(path: Path | None) -> list[Finding]:
@@ -50,9 +48,7 @@ async def examine(path: Path | None) -> list[Finding]:
     try:
         settings = load(path)
     except ConfigError as error:
-        return [
-            Finding(Level.ERROR, "configuration", str(error).removesuffix(f"; {error.remedy}"), error.remedy)
-        ]
+        return list(configuration_findings(error.problems))
     names = ", ".join(settings.enabled_upstreams) or "none"
     findings = [Finding(Level.OK, "configuration", f"loads; upstreams: {names}")]
     for program in [await _looked_up(name, stdio) for name, stdio in _processes(settings)]:
@@ -70,9 +66,10 @@ async def examine(path: Path | None) -> list[Finding]:
 
 def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[Finding]:
     own = (DO, PLAN)
-    yield from map(state_finding, observed)
     for upstream in observed:
-        yield from left_out_findings(upstream, catalog)
+        yield from state_findings(upstream)
+    for upstream in observed:
+        yield from left_out_findings(upstream.status)
     yield from catalog_findings(catalog)
     yield from name_findings(catalog)
     yield from client_limit_findings((*catalog.tools, *catalog.prompts), entry)
@@ -82,7 +79,7 @@ def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[
 
 def _processes(settings: Settings) -> Iterator[tuple[str, StdioUpstream]]:
     for name, upstream in settings.enabled_upstreams.items():
-        if isinstance(upstream, StdioUpstream):
+        if isinstance(upstream, StdioUpstream) and not upstream.unmet:
             yield name, upstream
 
 
@@ -151,34 +148,17 @@ async def _observe(board: Switchboard) -> list[Observed]:
 
 async def _observed(board: Switchboard, name: str, seconds: float) -> Observed:
     status = board.upstreams[name].status
-    answer, listed = await _listed(board, name) if status.state is State.READY else (None, ())
-    settings = board.settings.upstreams[name]
-    shown = tuple(tool for tool in listed if is_visible(tool, settings.allow, settings.deny))
-    return Observed(status, seconds, answer, shown)
+    answer = await _answer_seconds(board, name) if status.state is State.READY else None
+    return Observed(status, seconds, answer, board.settings.upstreams[name].unmet)
 
 
-async def _listed(board: Switchboard, upstream: str) -> tuple[float | None, tuple[str, ...]]:
-    """Seconds the upstream took for a page of its tools, and the names it lists on all pages."""
-    names: list[str] = []
-    params: Mapping[str, Any] = {}
-    seconds = None
+async def _answer_seconds(board: Switchboard, upstream: str) -> float | None:
+    """Seconds the upstream takes for a page of its tools; None when it gives no answer."""
+    began = anyio.current_time()
     with anyio.move_on_after(_ANSWER_TIMEOUT):
-        for _ in range(_MOST_PAGES):
-            began = anyio.current_time()
-            try:
-                page = await board.request(upstream, "tools/list", params)
-            except (MCPError, UpstreamUnavailableError):
-                break  # it has no tools, or is gone again: what it listed when it started counts
-            seconds = anyio.current_time() - began if seconds is None else seconds
-            names += filter(None, map(_name, page.get("tools", [])))
-            cursor = page.get("nextCursor")
-            if not cursor or cursor == params.get("cursor"):
-                break
-            params = {"cursor": cursor}
-    return seconds, tuple(names)
-
-
-def _name(tool: Any) -> str:
-    """The name in a definition that may be no definition at all; empty when there is none."""
-    name: object = cast("dict[str, Any]", tool).get("name") if isinstance(tool, dict) else None
-    return name if isinstance(name, str) else ""
+        try:
+            await board.request(upstream, "tools/list", {})
+        except (MCPError, UpstreamUnavailableError):
+            return None  # it has no tools, or is gone again: what it listed when it started counts
+        return anyio.current_time() - began
+    return None

@@ -82,13 +82,13 @@ class GreetingFile:
             return None
         return None
 
-    def save(self, configuration: str, greetings: Greetings) -> None:
-        """Keep greetings made with this configuration file.
+    def save(self, configuration: Message, greetings: Greetings) -> None:
+        """Keep greetings made with the configuration of this `fingerprint`.
 
         Raises:
             OSError: the file cannot be written.
         """
-        kept = {"configuration": fingerprint(configuration), "greetings": greetings}
+        kept = {"configuration": configuration, "greetings": greetings}
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         temporary = f"{self.path}.{os.getpid()}.{threading.get_ident()}"
         with open(
@@ -98,9 +98,12 @@ class GreetingFile:
         os.replace(temporary, self.path)
 
 
-def fingerprint(path: str) -> dict[str, Any]:
-    """What changes when a file is edited or replaced."""
-    found = os.stat(path)
+def fingerprint(path: str) -> Message:
+    """What changes when a file is edited or replaced; empty while it is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return {}
     return {"path": path, "inode": found.st_ino, "size": found.st_size, "modified": found.st_mtime_ns}
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -22,8 +21,21 @@ class GreetingRecord:
     """The greetings of one stdio client."""
 
     def __init__(
-        self, file: GreetingFile, configuration: Path, greeter: Greeter | None, announce: Callable[[], None]
+        self,
+        file: GreetingFile,
+        configuration: Message,
+        greeter: Greeter | None,
+        announce: Callable[[], None],
     ) -> None:
+        """A record that is empty but for what was given.
+
+        Args:
+            file: where greetings are kept.
+            configuration: fingerprint of what the settings were read from, as it was then: later edits are none of
+                theirs, so that greetings are not kept for them.
+            greeter: who has greeted already.
+            announce: tells the client that the list it got is not the list any more.
+        """
         self._file = file
         self._configuration = configuration
         self._given = greeter.answered if greeter else {}
@@ -66,7 +78,7 @@ class GreetingRecord:
 
     def _save(self, greetings: Greetings) -> None:
         try:
-            self._file.save(str(self._configuration), greetings)
+            self._file.save(self._configuration, greetings)
         except OSError as error:
             log.warning("greeting.not_kept", path=self._file.path, reason=str(error))
 

@@ -28,7 +28,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_proxy.config import ConfigError, ServerSettings
+from mcp_proxy.config import ConfigError, ConfigProblem, ServerSettings
 from mcp_proxy.http_oauth import oauth_verifier
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -51,11 +51,13 @@ def require_protection(server: ServerSettings) -> None:
     """
     if not (is_loopback(server.host) or server.tokens or server.oauth or server.allow_anonymous):
         raise ConfigError(
-            None,
-            "server.host",
-            f"{server.host} lets other machines call every tool, and there are no tokens",
-            'set [server] tokens = ["${SWITCHBOARD_TOKEN}"] or a [server.oauth] table, '
-            "listen on 127.0.0.1, or set allow_anonymous = true if anyone may",
+            ConfigProblem(
+                None,
+                "server.host",
+                f"{server.host} lets other machines call every tool, and there are no tokens",
+                'set [server] tokens = ["${SWITCHBOARD_TOKEN}"] or a [server.oauth] table, '
+                "listen on 127.0.0.1, or set allow_anonymous = true if anyone may",
+            )
         )
 
 

@@ -15,7 +15,7 @@ from mcp.server.auth.provider import AccessToken, TokenVerifier
 from pydantic import ValidationError
 from starlette.authentication import AuthenticationError
 
-from mcp_proxy.settings import OAuthSettings
+from mcp_proxy.settings_server import OAuthSettings
 
 _ALGORITHMS = frozenset("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA".split())
 """Signatures with a public key only: with the others, whoever verifies could sign."""

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from mcp_proxy.config import ConfigError, ServerSettings, Settings
+from mcp_proxy.config import ConfigError, ConfigProblem, ServerSettings, Settings
 from mcp_proxy.desk import Desk
 from mcp_proxy.http_auth import Admission, admission, require_protection
 from mcp_proxy.http_ending import OpenRequests
@@ -161,10 +161,12 @@ def _listening(server: ServerSettings) -> Generator[socket.socket]:
         listener = socket.create_server((server.host, server.port), family=family)
     except OSError as error:
         raise ConfigError(
-            None,
-            "server.port",
-            f"{server.host} port {server.port} cannot be listened on ({error.strerror})",
-            "end what listens there, or choose another host or port; port 0 takes any free one",
+            ConfigProblem(
+                None,
+                "server.port",
+                f"{server.host} port {server.port} cannot be listened on ({error.strerror})",
+                "end what listens there, or choose another host or port; port 0 takes any free one",
+            )
         ) from error
     with listener:
         yield listener

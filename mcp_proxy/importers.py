@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from mcp_proxy.client_files import ClientServers
 from mcp_proxy.client_servers import SecretReferences, Translated, is_switchboard, translate
-from mcp_proxy.config_file import ConfigError
+from mcp_proxy.config_file import ConfigError, ConfigProblem
 from tool_registry.naming import prefix_of
 
 _LINE = 100
@@ -49,16 +49,22 @@ def read_target(target: Path) -> str:
     """
     if target.suffix != ".toml":
         raise ConfigError(
-            target, "", "is not a TOML file by its name", "name one with --to, such as switchboard.toml"
+            ConfigProblem(
+                target, "", "is not a TOML file by its name", "name one with --to, such as switchboard.toml"
+            )
         )
     try:
         return target.read_bytes().decode()
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise ConfigError(target, "", f"cannot be read: {error.strerror}", "check the path") from error
+        raise ConfigError(
+            ConfigProblem(target, "", f"cannot be read: {error.strerror}", "check the path")
+        ) from error
     except UnicodeDecodeError:
-        raise ConfigError(target, "", "is not UTF-8 text", "save it with the encoding UTF-8") from None
+        raise ConfigError(
+            ConfigProblem(target, "", "is not UTF-8 text", "save it with the encoding UTF-8")
+        ) from None
 
 
 def plan_import(lists: Iterable[ClientServers], target: Path, text: str) -> Import:
@@ -117,7 +123,9 @@ def write(change: Import) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         remedy = "check that you may write there, or name another file with --to"
-        raise ConfigError(target, "", f"cannot be written: {error.strerror}", remedy) from error
+        raise ConfigError(
+            ConfigProblem(target, "", f"cannot be written: {error.strerror}", remedy)
+        ) from error
 
 
 def _each(lists: Iterable[ClientServers]) -> Iterator[tuple[ClientServers, str, Any]]:
@@ -128,9 +136,13 @@ def _upstreams_of(target: Path, text: str) -> dict[str, Any]:
     try:
         upstreams = tomllib.loads(text.removeprefix("\ufeff")).get("upstreams", {})
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(target, "", f"is not valid TOML: {error}", "mend that line") from None
+        raise ConfigError(
+            ConfigProblem(target, "", f"is not valid TOML: {error}", "mend that line")
+        ) from None
     if not isinstance(upstreams, dict):
-        raise ConfigError(target, "upstreams", "should be a table", "write [upstreams.name] for each")
+        raise ConfigError(
+            ConfigProblem(target, "upstreams", "should be a table", "write [upstreams.name] for each")
+        )
     return cast("dict[str, Any]", upstreams)
 
 
@@ -157,7 +169,9 @@ def _check(change: Import, known: Mapping[str, Any], added: Mapping[str, Transla
     for name, table in known.items():
         if added and _prefix(name, table) == "" and table.get("enabled", True):
             place, message = f"upstreams.{_key(name)}.prefix", "may be empty only for a single upstream"
-            raise ConfigError(change.target, place, message, "give it a prefix, then import again")
+            raise ConfigError(
+                ConfigProblem(change.target, place, message, "give it a prefix, then import again")
+            )
     try:
         outcome = _upstreams_of(change.target, change.text.encode().decode())
     except (ConfigError, UnicodeEncodeError):
@@ -165,7 +179,9 @@ def _check(change: Import, known: Mapping[str, Any], added: Mapping[str, Transla
     if outcome != {**known, **{name: dict(upstream.table) for name, upstream in added.items()}}:
         message = "cannot take the new tables as it is written"
         raise ConfigError(
-            change.target, "upstreams", message, "write a table [upstreams.name] for each upstream"
+            ConfigProblem(
+                change.target, "upstreams", message, "write a table [upstreams.name] for each upstream"
+            )
         )
 
 

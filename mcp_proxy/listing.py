@@ -1,6 +1,6 @@
 """What an upstream offers, listed page by page. One malformed definition costs itself, never the list."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import structlog
@@ -9,6 +9,7 @@ from mcp_types.methods import serialize_server_result
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
+from mcp_proxy.upstream_status import LeftOut
 from mcp_proxy.wire import send_raw
 from tool_registry import Offer
 from tool_registry.catalog import Definition
@@ -24,15 +25,15 @@ _COMPLETE = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 log = structlog.stdlib.get_logger()
 
 
-async def list_offer(client: Client, upstream: str, prefix: str) -> Offer:
-    """Everything `client`'s server offers, under its own names.
+async def list_offer(client: Client, upstream: str, prefix: str) -> tuple[Offer, tuple[LeftOut, ...]]:
+    """Everything `client`'s server offers, under its own names; and what it lists beside that.
 
     Raises:
         MCPError: the server has tools but cannot list them.
     """
     has = client.server_capabilities
     lister = _Lister(client, upstream)
-    return Offer(
+    offer = Offer(
         upstream,
         prefix,
         tools=await lister.list("tools/list", "tools") if has.tools else (),
@@ -42,12 +43,14 @@ async def list_offer(client: Client, upstream: str, prefix: str) -> Offer:
         if has.resources
         else (),
     )
+    return offer, tuple(lister.left_out)
 
 
 @dataclass(frozen=True, slots=True)
 class _Lister:
     client: Client
     upstream: str
+    left_out: list[LeftOut] = field(default_factory=list[LeftOut])
 
     async def try_list(self, method: str, key: str) -> tuple[Definition, ...]:
         """A list the server may have promised without having it (some do); then it is empty."""
@@ -77,11 +80,25 @@ class _Lister:
             for version in _ERAS:
                 serialize_server_result(method, version, {key: [item], **_COMPLETE})
         except ValidationError as error:
-            name = cast("dict[str, Any]", item).get("name", "?") if isinstance(item, dict) else "?"
-            where = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
-            log.warning("upstream.definition_left_out", upstream=self.upstream, name=name, invalid=where)
+            table = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
+            left_out = LeftOut(method, str(table.get("name", "?")), _why(error))
+            self.left_out.append(left_out)
+            log.warning(
+                "upstream.definition_left_out",
+                upstream=self.upstream,
+                method=method,
+                definition=str(left_out),
+            )
             return False
         return True
+
+
+def _why(error: ValidationError) -> str:
+    """The fields at fault and what they should be, without their values."""
+    problems = {
+        (".".join(map(str, each["loc"][2:])), each["msg"]) for each in error.errors(include_input=False)
+    }
+    return "; ".join(f"{place or 'it'}: {message}" for place, message in sorted(problems))
 
 
 def _items(page: dict[str, Any], key: str) -> list[Any]:

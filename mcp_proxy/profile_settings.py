@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from mcp_proxy.escalation import Budget
-from mcp_proxy.settings_table import BearerToken, Table, Text
+from mcp_proxy.settings_fields import BearerToken, Table, Text
 from tool_registry.profiles import Profile, ToolOverride
 
 Mode = Literal["auto", "all", "search"]

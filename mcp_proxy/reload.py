@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import anyio
 import structlog
@@ -26,7 +26,7 @@ async def follow(path: Path, adopt: Adopt) -> NoReturn:
     read = seen = None
     settings: Settings | None = None
     while True:
-        now = _fingerprint(path)
+        now = fingerprint(str(path))
         if now == seen and now != read:
             read = now
             settings = await _reload(path, settings, adopt)
@@ -47,11 +47,3 @@ async def _reload(path: Path, before: Settings | None, adopt: Adopt) -> Settings
                 log.warning("config.needs_restart", table=table)
     await adopt(settings.upstreams)
     return settings
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    """What changes when the file is edited; empty while it is not there."""
-    try:
-        return fingerprint(str(path))
-    except OSError:
-        return {}

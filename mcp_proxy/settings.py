@@ -4,84 +4,51 @@ Secrets are `SecretStr`; what may carry one after expansion (arguments, URLs) st
 Validates values; where they were read from is known only as the folder relative paths start at.
 """
 
-import os
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ByteSize,
     Discriminator,
     Field,
-    HttpUrl,
+    PrivateAttr,
     SecretStr,
     Tag,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
     model_validator,
 )
 
-from mcp_proxy.config_file import user_folder
+from mcp_proxy.config_file import ConfigProblem, user_folder
 from mcp_proxy.escalation import ClaudeSettings
 from mcp_proxy.gate import EXECUTE_FROM
-from mcp_proxy.profile_settings import ExposingTable, ProfileTable
-from mcp_proxy.settings_table import BearerToken, Table, Text, refusal
+from mcp_proxy.profile_settings import ProfileTable
+from mcp_proxy.settings_fields import (
+    NOT_HTTP,
+    FilePath,
+    HttpAddress,
+    Seconds,
+    Table,
+    Text,
+    command_path,
+    is_http,
+    nearest,
+    refusal,
+)
+from mcp_proxy.settings_server import ServerSettings
 from tool_registry.naming import prefix_of
-
-_HTTP_URL = TypeAdapter(HttpUrl)
-
-_NOT_HTTP = ("is not an HTTP address", "write one such as http://127.0.0.1:3000/mcp")
-
-
-def _beside_file(path: Path, info: ValidationInfo) -> Path:
-    """A path with `~` expanded; a relative one starts at the configuration file's folder."""
-    try:
-        path = path.expanduser()
-    except RuntimeError:
-        raise refusal("names a home folder that is not known", "write the path out") from None
-    return cast("Path", info.context) / path if info.context else path
-
-
-def _command(command: str, info: ValidationInfo) -> str:
-    """A bare name is looked up on PATH when it is started; anything else is a path."""
-    return str(_beside_file(Path(command), info)) if {"/", os.sep} & set(command) else command
-
-
-def _is_http(url: str) -> bool:
-    try:
-        _HTTP_URL.validate_python(url)
-    except ValidationError:
-        return False
-    return True
-
-
-def _http_url(url: str) -> str:
-    if not _is_http(url):
-        raise refusal(*_NOT_HTTP)
-    return url
-
-
-FilePath = Annotated[Path, AfterValidator(_beside_file)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def nearest(unknown: str, known: Iterable[str]) -> list[str]:
-    """The known key that `unknown` is most likely meant to be; empty when none is near."""
-    return get_close_matches(unknown, list(known), n=1, cutoff=0.6)
 
 
 class _UpstreamTable(Table):
     enabled: bool = True
+    """false keeps it in the file without running it."""
     prefix: str = Field(pattern=r"^[A-Za-z0-9_-]*$")
     """Stands before the names of its tools and prompts; empty for none. By default its name, made legal."""
     protocol: Literal["auto", "legacy", "2026-07-28"] = "auto"
     """Era to speak: "legacy" opens with a handshake, a version is stateless, "auto" finds out."""
     start_timeout: Seconds = 30.0
+    """Seconds it may take until it has listed what it offers."""
     call_timeout: Seconds = 300.0
+    """Seconds a call may take."""
     lazy: bool = False
     """Have it run from its first call on only; one whose tools are not known yet is started once, to list them."""
     idle_stop: float = Field(default=0.0, ge=0, allow_inf_nan=False)
@@ -100,19 +67,37 @@ class _UpstreamTable(Table):
     """Starts in a row that may fail before it is given up for a while, instead of being tried ever more slowly."""
     retry_pause: Seconds = 60.0
     """Seconds, at most, until one that was given up is tried again."""
-    allow: tuple[Text, ...] = ("*",)
+    allow: tuple[Text, ...] = Field(default=("*",), examples=[["read_*", "list_*"]])
     """Which of its tools there are: patterns (`*`, `?`, `[a-z]`) for the names it gives them itself."""
-    deny: tuple[Text, ...] = ()
+    deny: tuple[Text, ...] = Field(default=(), examples=[["delete_*"]])
     """Which of those there are not."""
     validation: Literal["enforce", "warn", "off"] = "enforce"
     """What becomes of a call whose arguments do not fit the tool's schema: "warn" logs it and passes it on."""
+    _unmet: tuple[ConfigProblem, ...] = PrivateAttr(default=())
+
+    @property
+    def unmet(self) -> tuple[ConfigProblem, ...]:
+        """Why it cannot be started as it is configured: variables that are not set. Usually empty."""
+        return self._unmet
+
+    def lacking(self, unmet: Iterable[ConfigProblem]) -> Self:
+        """The same, but not to be started."""
+        lacking = self.model_copy()
+        lacking._unmet = tuple(unmet)  # noqa: SLF001  its own class
+        return lacking
 
 
 class StdioUpstream(_UpstreamTable):
     """An upstream that runs as a child process and speaks over its standard streams."""
 
-    command: Annotated[Text, AfterValidator(_command)]
-    args: tuple[str, ...] = Field(default=(), repr=False)
+    transport: Literal["stdio"] = "stdio"
+    """How it is reached; for one with a command there is no other way."""
+    command: Annotated[Text, AfterValidator(command_path)] = Field(examples=["npx", "uvx", "./bin/server"])
+    """The program: a name to be found on PATH, or a path; a relative one starts at the file's folder."""
+    args: tuple[str, ...] = Field(
+        default=(), repr=False, examples=[["-y", "@modelcontextprotocol/server-filesystem", "."]]
+    )
+    """Its arguments."""
     env: Mapping[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     """Added to the few variables a child process is given anyway (HOME, PATH, …)."""
     cwd: FilePath | None = None
@@ -120,17 +105,49 @@ class StdioUpstream(_UpstreamTable):
 
 
 class HttpUpstream(_UpstreamTable):
-    """An upstream reached by streamable HTTP."""
+    """An upstream reached at an address, by streamable HTTP or the older HTTP+SSE."""
 
-    url: Text = Field(repr=False)
+    transport: Literal["auto", "http", "sse"] = "auto"
+    """Streamable HTTP ("http") or HTTP+SSE ("sse"); "auto" takes an address that ends in /sse for the latter,
+    and else finds out."""
+    url: Text = Field(
+        repr=False, examples=["https://api.githubcopilot.com/mcp/", "http://127.0.0.1:3000/sse"]
+    )
+    """Its address."""
     headers: Mapping[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
+    """Sent with every request, such as Authorization = "Bearer ${TOKEN}"."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_older_transport(cls, table: object) -> object:
+        """HTTP+SSE exists in the handshake era alone, so that nothing need be found out about the protocol."""
+        if not isinstance(table, dict):
+            return table
+        values = cast("dict[str, object]", table)
+        if values.get("transport", "auto") == "auto" and ends_in_sse(values.get("url")):
+            values = {**values, "transport": "sse"}
+        if values.get("transport") == "sse" and values.get("protocol", "auto") == "auto":
+            values = {**values, "protocol": "legacy"}
+        return values
 
     @model_validator(mode="after")
     def _is_reachable(self) -> "HttpUpstream":
-        """A disabled upstream's address may still hold variables that are not set."""
-        if self.enabled and not _is_http(self.url):
-            raise refusal(*_NOT_HTTP, "url")
+        """An address may still hold variables that are not set; see `unmet`."""
+        if self.enabled and "${" not in self.url and not is_http(self.url):
+            raise refusal(*NOT_HTTP, "url")
+        if self.transport == "sse" and self.protocol != "legacy":
+            raise refusal("is not spoken over HTTP+SSE", 'leave it out, or write "legacy"', "protocol")
         return self
+
+
+def ends_in_sse(url: object) -> bool:
+    """Whether an address is one of HTTP+SSE by what clients that guess the transport go by."""
+    return isinstance(url, str) and url.partition("?")[0].rstrip("/").endswith("/sse")
+
+
+def over_sse(upstream: "StdioUpstream | HttpUpstream") -> "StdioUpstream | HttpUpstream":
+    """The upstream as one that was found to speak HTTP+SSE."""
+    return upstream.model_copy(update={"transport": "sse", "protocol": "legacy"})
 
 
 def _transport_of(upstream: object) -> str:
@@ -140,13 +157,14 @@ def _transport_of(upstream: object) -> str:
 
 
 def _one_way_in(upstream: object) -> object:
-    """Refuse an upstream that gives both `command` and `url`, or neither."""
+    """Refuse an upstream that gives both `command` and `url`, or neither, or a transport of the other."""
     if not isinstance(upstream, dict):
         return upstream
     ways = ("command", "url")
     table = cast("dict[str, object]", upstream)
     match [way for way in ways if way in table]:
-        case [_]:
+        case [way]:
+            _check_transport(way, table.get("transport"))
             return table
         case []:
             unknown = table.keys() - StdioUpstream.model_fields.keys() - HttpUpstream.model_fields.keys()
@@ -154,6 +172,16 @@ def _one_way_in(upstream: object) -> object:
             raise refusal("has neither a command nor a url", (*meant, "add the one it is reached by")[0])
         case _:
             raise refusal("has both a command and a url", "keep the one it is reached by")
+
+
+def _check_transport(way: str, transport: object) -> None:
+    """Refuse a transport that goes with the other way in; what is no transport at all, the models refuse."""
+    if transport == "stdio" and way != "command":
+        raise refusal(
+            "is for an upstream with a command", 'write "http" or "sse", or leave it out', "transport"
+        )
+    if transport in ("auto", "http", "sse") and way != "url":
+        raise refusal("is for an upstream with a url", 'write "stdio", or leave it out', "transport")
 
 
 Upstream = Annotated[
@@ -192,71 +220,6 @@ def _told_apart(
     return upstreams
 
 
-def _some_bytes(size: ByteSize) -> ByteSize:
-    if size < 1:
-        raise refusal("lets nothing in", "give it a size such as 4 MiB")
-    return size
-
-
-class OAuthSettings(Table):
-    """Access tokens of an OAuth 2.1 authorization server, for which Switchboard is the protected resource."""
-
-    issuer: Annotated[str, AfterValidator(_http_url)]
-    """Who issues the tokens: the `iss` they carry, letter for letter."""
-    resource_url: Annotated[str, AfterValidator(_http_url)]
-    """Where clients reach Switchboard, /mcp included: the `aud` their tokens must carry."""
-    required_scopes: tuple[Text, ...] = ()
-    jwks_url: Annotated[str, AfterValidator(_http_url)] | None = None
-    """The issuer's keys, for tokens that are JWTs."""
-    introspection_url: Annotated[str, AfterValidator(_http_url)] | None = None
-    """The issuer's introspection endpoint, for tokens that only it can read."""
-    client_id: str = ""
-    """How Switchboard introduces itself to the introspection endpoint."""
-    client_secret: SecretStr = SecretStr("")
-
-    @model_validator(mode="after")
-    def _verifies_one_way(self) -> "OAuthSettings":
-        if (self.jwks_url is None) == (self.introspection_url is None):
-            message = "needs either a jwks_url or an introspection_url"
-            raise refusal(message, "give jwks_url if the issuer's tokens are JWTs, else introspection_url")
-        return self
-
-
-class ServerSettings(ExposingTable):
-    """How clients reach Switchboard."""
-
-    name: Text = "switchboard"
-    profile: str = ""
-    """The profile of clients that have no other, by path or token; empty for none."""
-    transport: Literal["stdio", "http"] = "stdio"
-    host: Text = "127.0.0.1"
-    port: int = Field(default=8765, ge=0, le=65535)
-    """0 takes any free port."""
-    startup_wait: float = Field(default=10.0, ge=0, allow_inf_nan=False)
-    """Seconds the first tools/list waits for upstreams to start."""
-    tokens: tuple[BearerToken, ...] = ()
-    """Bearer tokens, any of which lets a client in over HTTP."""
-    oauth: OAuthSettings | None = None
-    allow_anonymous: bool = False
-    """Let other machines in without a token."""
-    allowed_hosts: tuple[Text, ...] = ()
-    """Names clients may call this server by, beside `host` and those of this machine."""
-    allowed_origins: tuple[Text, ...] = ()
-    """Origins whose web pages may call this server, such as https://app.example.com, beside this machine's."""
-    stateless: bool = False
-    """Serve handshake clients over HTTP without sessions: nothing reaches them outside of a request."""
-    json_response: bool = False
-    """Answer with plain JSON instead of an event stream: no progress over HTTP."""
-    sse: bool = True
-    """Serve clients of the older HTTP+SSE transport too, at /sse."""
-    max_body: Annotated[ByteSize, AfterValidator(_some_bytes)] = ByteSize(4 * 1024 * 1024)
-    """Largest request over HTTP, in bytes or as in "4 MiB"."""
-    max_sessions: int = Field(default=1000, ge=1)
-    """Sessions open at once, for streamable HTTP and for SSE each."""
-    session_idle: Seconds = 1800.0
-    """Seconds without a request after which a streamable HTTP session ends."""
-
-
 class PlannerSettings(Table):
     """When a plan is good enough, and what it may choose from."""
 
@@ -270,11 +233,13 @@ class EscalationSettings(ClaudeSettings):
     """Who is asked when the local planners are not sure. Without this table nobody is."""
 
     provider: Literal["claude"] = "claude"
-    base_url: Annotated[str, AfterValidator(_http_url)] | None = None
+    """Whose model it is."""
+    base_url: HttpAddress | None = None
 
 
 class _KeptOnDisk(Table):
     enabled: bool = True
+    """false keeps nothing."""
 
     @model_validator(mode="before")
     @classmethod
@@ -289,12 +254,14 @@ class JournalSettings(_KeptOnDisk):
     """Where plans and calls are recorded."""
 
     path: FilePath = Field(default_factory=lambda: user_folder("state") / "journal.sqlite")
+    """The SQLite file; empty for none. By default journal.sqlite in the user's folder for state."""
 
 
 class CatalogSettings(_KeptOnDisk):
     """Where the last known offers of the upstreams are kept, so that the first list need not wait for them."""
 
     path: FilePath = Field(default_factory=lambda: user_folder("state") / "catalogs")
+    """The folder; empty for none. By default catalogs in the user's folder for state."""
 
 
 class Settings(Table):

@@ -6,9 +6,10 @@ Whatever ends it (the client closing the pipe, SIGTERM, SIGINT), the upstreams a
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 from mcp.server.stdio import stdio_server
@@ -24,20 +25,20 @@ from mcp_proxy.server import Front
 from mcp_proxy.signals import until_signalled
 
 
-async def serve_stdio(settings: Settings, configuration: Path) -> None:
+async def serve_stdio(settings: Settings, configuration: Path, as_of: Mapping[str, Any]) -> None:
     """Serve one client on stdin and stdout until it closes the pipe or a signal comes.
 
     Args:
         settings: what to serve.
-        configuration: the file they came from; greetings are kept for as long as it is not touched, and
-            edits of its upstreams take effect at once.
+        configuration: the file they came from; edits of its upstreams take effect at once.
+        as_of: its fingerprint before it was read; greetings are kept for as long as it has that.
     """
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
         async with running(settings, watch=configuration) as board:
             desk = Desk(board, settings.server.profile)
             if sys.platform != "win32" and greeting.is_pipe(0) and greeting.is_pipe(1):
-                await _serve_pipes(desk, configuration)
+                await _serve_pipes(desk, as_of)
             else:
                 front = Front(desk)
                 async with stdio_server() as (read, write):
@@ -45,12 +46,12 @@ async def serve_stdio(settings: Settings, configuration: Path) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def _serve_pipes(desk: Desk, configuration: Path) -> None:
+async def _serve_pipes(desk: Desk, as_of: Mapping[str, Any]) -> None:
     """Serve over stdin and stdout as pipes: with the fast lane, and without a thread that cannot be cancelled."""
     greeter = entry.greeter.hand_over() if entry.greeter else None
     lane = FastLane(desk)
     lane.pipe.watch(
-        GreetingRecord(greeting.GreetingFile(sys.argv[1:]), configuration, greeter, lane.announce_tools)
+        GreetingRecord(greeting.GreetingFile(sys.argv[1:]), dict(as_of), greeter, lane.announce_tools)
     )
     front = Front(desk, on_settled=lane.open)
     async with _own_stdio(lane.pipe):

@@ -13,10 +13,10 @@ import anyio
 import structlog
 
 from mcp_proxy.backoff import STILL_TRYING, Backoff
-from mcp_proxy.config import HttpUpstream, StdioUpstream
+from mcp_proxy.config import HttpUpstream, StdioUpstream, over_sse
 from mcp_proxy.connection import Connection, News, connected
 from mcp_proxy.demand import Demand
-from mcp_proxy.dial import why_failed
+from mcp_proxy.dial import OlderTransportError, why_failed, why_unmet
 from mcp_proxy.relay import Relay
 from mcp_proxy.stderr_tail import StderrTail
 from mcp_proxy.upstream_status import Standing, State, Status
@@ -90,8 +90,12 @@ class Upkeep:
         await self._ended.wait()
 
     async def _keep_connected(self) -> NoReturn:
-        backoff = Backoff(self.settings.max_restarts, self.settings.retry_pause)
         become = self._standing.become
+        if unmet := why_unmet(self.settings):
+            become(Status(self._name, State.DOWN, unmet))
+            log.warning("upstream.unmet", upstream=self._name, reason=unmet)
+            await anyio.sleep_forever()
+        backoff = Backoff(self.settings.max_restarts, self.settings.retry_pause)
         while True:
             if self.status.state is State.IDLE:
                 await self._demand.arisen.wait()
@@ -125,6 +129,9 @@ class Upkeep:
                 await self._connect_and_follow(stderr, scope)
             if scope.cancelled_caught:
                 reason = f"did not start within {limit:g} s (start_timeout)"
+        except OlderTransportError:
+            self.settings = over_sse(self.settings)
+            return await self._one_connection()
         except Exception as error:  # noqa: BLE001  whatever an upstream does costs only that upstream
             reason = why_failed(error, self.settings)
         return f"{reason} (its last words: {stderr.last_words})" if stderr.last_words else reason
@@ -167,7 +174,7 @@ class Upkeep:
     async def _publish(self, connection: Connection) -> None:
         """List what the upstream offers and hand it on."""
         settings = self.settings
-        whole = await connection.list()
+        whole, left_out = await connection.list()
         offer = visible(whole, settings.allow, settings.deny)
         self.connection = connection
         status = self.status
@@ -182,6 +189,7 @@ class Upkeep:
                 server=connection.server,
                 protocol=connection.protocol,
                 tools=len(offer.tools),
+                left_out=left_out,
             )
         )
         await self._on_offer(offer)

@@ -21,6 +21,21 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A definition that an upstream lists and no client is told of."""
+
+    method: str
+    """The list it stands in, such as tools/list."""
+    name: str
+    """Its name there; "?" when it has none."""
+    reason: str
+    """What the protocol does not allow about it."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What is known of an upstream at this moment."""
 
@@ -39,6 +54,8 @@ class Status:
     """How many times a connection was made; more than one means it was lost, or given up unused, and made again."""
     start_ms: float = 0.0
     """Milliseconds from the last start until everything was listed."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What it listed last that the catalog does not have, and why."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

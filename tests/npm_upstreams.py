@@ -72,6 +72,11 @@ def installed(program: str, folder: Path = _BIN) -> str:
     return str(folder / program)
 
 
+def everything_sse(port: int) -> Launch:
+    """The reference server over HTTP+SSE at `http://localhost:{port}/sse`."""
+    return _launch("mcp-server-everything", "sse", PORT=str(port))
+
+
 def _launch(program: str, *args: str, cwd: Path | None = None, **env: str) -> Launch:
     """`program` from node_modules, with the Node.js 22 of node_modules first on PATH."""
     node = Path(installed("node")).parent

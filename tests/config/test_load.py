@@ -79,12 +79,39 @@ def test_a_bad_configuration_is_refused_by_file_key_and_remedy(case: dict[str, A
     with pytest.raises(ConfigError) as caught:
         load(file)
     error = caught.value
-    assert (error.file, error.key) == (file, case["key"])
-    assert error.message
-    assert error.remedy
+    assert len(error.problems) == case.get("count", 1)
+    assert (error.problems[0].file, error.problems[0].key) == (file, case["key"])
+    assert all(problem.message and problem.remedy for problem in error.problems)
     for part in (str(file), case["key"], *case["says"]):
         assert part in str(error)
     assert "s3cret" not in "".join(traceback.format_exception(error)).replace(case["text"], "")
+
+
+@pytest.mark.parametrize("case", cases("lacking.toml"))
+def test_an_upstream_that_lacks_a_variable_is_there_and_says_so(case: dict[str, Any], tmp_path: Path) -> None:
+    upstream = load(written(tmp_path, case)).upstreams["x"]
+    assert (upstream.unmet[0].file, upstream.unmet[0].key) == (written(tmp_path, case), case["key"])
+    told = "\n".join(map(str, upstream.unmet))
+    for part in case["says"]:
+        assert part in told
+    assert "s3cret" not in told
+    assert_holds(plain(upstream.model_dump(), tmp_path), case.get("holds", {}))
+
+
+def test_what_is_wrong_beside_a_variable_that_is_not_set_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "switchboard.toml"
+    file.write_text("[upstreams.x]\ncommand = 'x'\nargs = ['${NOT_SET}']\nprefx = 'y'\n")
+    with pytest.raises(ConfigError, match="prefx: is no known key"):
+        load(file)
+
+
+def test_settings_differ_once_a_variable_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "switchboard.toml"
+    file.write_text("[upstreams.x]\ncommand = 'x'\ncall_timeout = '${NOT_SET}'\n")
+    before, again = load(file), load(file)
+    monkeypatch.setenv("NOT_SET", "300")
+    assert before.upstreams == again.upstreams
+    assert before.upstreams != load(file).upstreams
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -200,4 +227,4 @@ def test_whatever_stands_in_a_file_makes_settings_or_a_config_error(servers: dic
         try:
             assert load(file).upstreams.keys() == servers.keys()
         except ConfigError as error:
-            assert error.file == file  # noqa: PT017  either outcome is right; any other exception is not
+            assert {problem.file for problem in error.problems} == {file}  # noqa: PT017  either outcome is right; any other exception is not

@@ -1,19 +1,26 @@
 """The files in configs/ work as they stand, and their README tells the truth."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mcp_proxy.config import StdioUpstream, load
-from mcp_proxy.settings import EscalationSettings, PlannerSettings, ServerSettings
+from mcp_proxy.settings import EscalationSettings, PlannerSettings
+from mcp_proxy.settings_server import ServerSettings
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
 README = (CONFIGS / "README.md").read_text(encoding="utf-8")
 SHIPPED = sorted(path.name for path in CONFIGS.iterdir() if path.suffix in {".toml", ".json"})
+SCRIPTED = ("ci.sh", "github-actions.yml")
 FOR_CLIENTS = [name for name in SHIPPED if name.endswith(".json")]
 
 
@@ -64,3 +71,50 @@ def test_the_reference_in_the_readme_loads_and_shows_the_defaults(
     assert StdioUpstream(command="npx", prefix="files").model_dump(
         exclude={"args", "env", "cwd"}
     ) == settings.upstreams["files"].model_dump(exclude={"args", "env", "cwd"})
+
+
+def in_a_job(script: str, folder: Path, config: Path) -> subprocess.CompletedProcess[str]:
+    """What becomes of a script in a CI job, where `switchboard` is on the PATH and nobody at the terminal."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "SWITCHBOARD_CONFIG": str(config), "HOME": str(folder)}
+    return subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_every_script_is_in_the_readme(name: str) -> None:
+    assert f"]({name})" in README
+
+
+def test_the_script_for_ci_checks_calls_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = in_a_job(f"sh {CONFIGS / 'ci.sh'}", tmp_path, tmp_path / "not this one")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("42.16") >= 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_script_for_ci_fails_with_a_server_that_does_not_start(tmp_path: Path) -> None:
+    config = tmp_path / "switchboard.toml"
+    config.write_text("[upstreams.clock]\ncommand = 'no-such-command'\n[journal]\npath = ''\n")
+    done = in_a_job(f"sh {CONFIGS / 'ci.sh'} {config}", tmp_path, config)
+    assert done.returncode == 1
+    assert "'no-such-command' was not found" in done.stdout
+
+
+def test_the_workflow_for_github_runs_as_it_stands(tmp_path: Path) -> None:
+    job = yaml.safe_load((CONFIGS / "github-actions.yml").read_text(encoding="utf-8"))["jobs"]["check"]
+    shutil.copy(CONFIGS / "ci.toml", tmp_path / job["env"]["SWITCHBOARD_CONFIG"])
+    steps = [step["run"] for step in job["steps"] if "run" in step and step["name"] != "Install"]
+    assert len(steps) == 3
+    for step in steps:
+        done = in_a_job(step, tmp_path, Path(job["env"]["SWITCHBOARD_CONFIG"]))
+        assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "tools.json").read_text())

@@ -1,5 +1,6 @@
 """The first list: from what was known last, at once; and the truth as soon as it is known."""
 
+import json
 from pathlib import Path
 
 import anyio
@@ -7,8 +8,9 @@ import anyio.lowlevel
 import pytest
 from mcp_types import ToolListChangedNotification
 
-from tests.e2e.bare import bare_client
-from tests.serving import configured, script, serving, text_of
+from mcp_proxy.greeting import fingerprint
+from tests.e2e.bare import HELLO, bare_client
+from tests.serving import command, configured, script, serving, text_of
 
 
 def names(tools: object) -> set[str]:
@@ -107,3 +109,22 @@ async def test_a_greeting_made_with_another_configuration_is_not_used(tmp_path: 
     async with bare_client(config) as client:
         listed = (await client.request("tools/list"))["result"]["tools"]
         assert {tool["name"].partition("__")[0] for tool in listed} == {"do", "plan", "other"}
+
+
+@pytest.mark.parametrize("edit", ["[upstreams.", "[upstreams.other]\ncommand = 'no-such-command'\n"])
+async def test_what_is_answered_after_an_edit_is_no_greeting_for_it(tmp_path: Path, edit: str) -> None:
+    config = configured(tmp_path, {"changing": script("changing")})
+    async with bare_client(config) as client:
+        await client.request("tools/list")
+        config.write_text(edit, encoding="utf-8")
+        await client.request("tools/call", name="changing__add", arguments={"name": "new"})
+        await client.request("tools/list")
+    asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO})
+    start = command(config, "serve")
+    (kept,) = (tmp_path / "state" / "switchboard" / "greetings").iterdir()
+    assert json.loads(kept.read_text())["configuration"] != fingerprint(str(config))
+    if edit.endswith("."):
+        done = await anyio.run_process(
+            [start.command, *start.args], input=asked.encode() + b"\n", env=start.env, check=False
+        )
+        assert (done.returncode, done.stdout) == (2, b"")

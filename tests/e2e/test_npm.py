@@ -16,6 +16,7 @@ from tests.npm_upstreams import (
     Launch,
     claude_flow,
     everything_http,
+    everything_sse,
     everything_stdio,
     flow_nexus,
     inspector_cli,
@@ -87,8 +88,8 @@ async def started(launch: Launch, port: int) -> AsyncGenerator[str]:
             process.kill()
 
 
-@pytest.mark.parametrize("transport", ["stdio", "http"])
-async def test_server_everything_works_through_either_transport(tmp_path: Path, transport: str) -> None:
+@pytest.mark.parametrize("transport", ["stdio", "http", "sse"])
+async def test_server_everything_works_through_every_transport(tmp_path: Path, transport: str) -> None:
     async def check(upstream: dict[str, Any]) -> None:
         progress = Progress()
         async with serving(configured(tmp_path, {"everything": upstream})) as client:
@@ -110,8 +111,9 @@ async def test_server_everything_works_through_either_transport(tmp_path: Path, 
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
             port = int(probe.getsockname()[1])
-        async with started(everything_http(port), port) as url:
-            await check({"url": url})
+        launch = everything_http(port) if transport == "http" else everything_sse(port)
+        async with started(launch, port) as url:
+            await check({"url": url if transport == "http" else url.replace("/mcp", "/sse")})
 
 
 async def test_mcp_inspector_lists_and_calls_through_switchboard(tmp_path: Path) -> None:

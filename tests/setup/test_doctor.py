@@ -25,10 +25,11 @@ from mcp_proxy.doctor import (
     left_out_findings,
     name_findings,
     program_findings,
-    state_finding,
+    state_findings,
     token_findings,
     tool_count_findings,
 )
+from mcp_proxy.upstream_status import LeftOut
 from mcp_proxy.upstreams import State, Status
 from tests.npm_upstreams import flow_nexus
 from tests.serving import configured, demo, npm, script
@@ -107,23 +108,26 @@ def test_only_what_runs_on_node_is_asked_for_its_version() -> None:
 
 
 def test_an_upstream_that_is_down_is_an_error_that_says_why() -> None:
-    finding = state_finding(Observed(Status("x", State.DOWN, "it exited"), 0.3))
+    finding = only(state_findings(Observed(Status("x", State.DOWN, "it exited"), 0.3)))
     assert (finding.level, finding.about) == (Level.ERROR, "x")
     assert "it exited" in finding.message
 
 
 def test_an_upstream_that_is_ready_says_how_fast_and_what_it_is() -> None:
     status = Status("x", State.READY, server="echo 1", protocol="2025-11-25", tools=3)
-    finding = state_finding(Observed(status, 1.25, 0.0042))
+    finding = only(state_findings(Observed(status, 1.25, 0.0042)))
     assert finding.message == "ready in 1.2 s, answers in 4 ms, echo 1, protocol 2025-11-25, 3 tools"
 
 
-def test_tools_that_are_listed_but_not_taken_are_named() -> None:
-    observed = Observed(Status("x", State.READY), 0, 0, ("a", "b", "a", "c"))
-    finding = only(left_out_findings(observed, catalog("x", "a")))
+def test_what_is_listed_but_not_taken_is_named_with_its_fault() -> None:
+    left_out = (
+        LeftOut("tools/list", "b", "inputSchema: Field required"),
+        LeftOut("prompts/list", "?", "name"),
+    )
+    finding = only(left_out_findings(Status("x", State.READY, left_out=left_out)))
     assert finding.level is Level.WARNING
-    assert finding.message.endswith(": b, c")
-    assert not list(left_out_findings(observed, catalog("x", "a", "b", "c")))
+    assert finding.message.endswith(": b (inputSchema: Field required), ? (name)")
+    assert not list(left_out_findings(Status("x", State.READY)))
 
 
 def test_a_schema_that_cannot_be_used_is_told_by_tool_even_when_only_a_reference_in_it_leads_nowhere() -> (
@@ -251,7 +255,13 @@ def test_every_bad_upstream_is_told_beside_the_good_ones_and_the_exit_code_says_
     code, findings = examined(here, configured(here.project, upstreams))
     assert code == 1
     assert "ok ready in" in about(findings, "clock")
-    for told in ("left out", ": no_type", "twice: listed twice", "invalid_schema", "remote_ref"):
+    for told in (
+        "left out",
+        ": no_type (inputSchema.type: Field required)",
+        "twice: listed twice",
+        "invalid_schema",
+        "remote_ref",
+    ):
         assert told in about(findings, "bad_schema")
     assert "error is down" in about(findings, "crash")
     assert "EXAMPLE_KEY is not set" in about(findings, "crash")
@@ -287,7 +297,7 @@ def test_a_real_server_from_npm_is_told_with_its_version_and_its_cost(here: Plac
     ("text", "says"),
     [
         ("[upstreams.x]\ncommand = 'x'\nprefx = 'y'", 'did you mean "prefix"?'),
-        ("[upstreams.x]\ncommand = '${NOT_SET_ANYWHERE}'", "set NOT_SET_ANYWHERE"),
+        ("[upstreams.x]\ncommand = 'x'\n[server]\nname = '${NOT_SET_ANYWHERE}'", "set NOT_SET_ANYWHERE"),
     ],
 )
 def test_a_configuration_that_does_not_load_is_the_one_finding(here: Place, text: str, says: str) -> None:
@@ -298,6 +308,27 @@ def test_a_configuration_that_does_not_load_is_the_one_finding(here: Place, text
     assert (finding["level"], finding["about"]) == ("error", "configuration")
     assert str(config) in finding["message"]
     assert says in finding["remedy"]
+
+
+def test_every_mistake_is_a_finding(here: Place) -> None:
+    config = here.project / "switchboard.toml"
+    config.write_text("[upstreams.x]\ncommand = 'x'\nprefx = 'y'\n[server]\nport = -1\n")
+    code, findings = examined(here, config)
+    assert code == 1
+    assert [finding["about"] for finding in findings] == ["configuration"] * 2
+
+
+def test_an_upstream_that_lacks_a_variable_is_told_by_key_and_the_others_are_examined(here: Place) -> None:
+    lacking = {"command": "x", "env": {"A_TOKEN": "${NOT_SET_ANYWHERE}", "B_TOKEN": "${NOT_SET_EITHER}"}}
+    code, findings = examined(here, configured(here.project, {"x": lacking, "clock": demo("clock")}))
+    told = [finding for finding in findings if finding["about"] == "x"]
+    assert code == 1
+    assert [finding["remedy"].partition(",")[0] for finding in told] == [
+        "set NOT_SET_ANYWHERE",
+        "set NOT_SET_EITHER",
+    ]
+    assert "(upstreams.x.env.A_TOKEN)" in told[0]["message"]
+    assert "ok ready in" in about(findings, "clock")
 
 
 def test_no_configuration_at_all_is_told_with_an_example(here: Place) -> None:

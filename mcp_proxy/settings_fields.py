@@ -1,0 +1,87 @@
+"""What the tables of the configuration are made of: kinds of values, and how a validator refuses one. Pure but for paths."""
+
+import os
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+_SHORTEST_TOKEN = 16
+
+_HTTP_URL = TypeAdapter(HttpUrl)
+
+NOT_HTTP = ("is not an HTTP address", "write one such as http://127.0.0.1:3000/mcp")
+
+
+def refusal(message: str, remedy: str, *at: str) -> PydanticCustomError:
+    """A validator's verdict, to be told as a ConfigError; `at` leads on from the validated value."""
+    return PydanticCustomError("config", "{message}", {"message": message, "remedy": remedy, "at": at})
+
+
+def _beside_file(path: Path, info: ValidationInfo) -> Path:
+    """A path with `~` expanded; a relative one starts at the configuration file's folder."""
+    try:
+        path = path.expanduser()
+    except RuntimeError:
+        raise refusal("names a home folder that is not known", "write the path out") from None
+    return cast("Path", info.context) / path if info.context else path
+
+
+def command_path(command: str, info: ValidationInfo) -> str:
+    """A bare name is looked up on PATH when it is started; anything else is a path."""
+    return str(_beside_file(Path(command), info)) if {"/", os.sep} & set(command) else command
+
+
+def is_http(url: str) -> bool:
+    try:
+        _HTTP_URL.validate_python(url)
+    except ValidationError:
+        return False
+    return True
+
+
+def http_url(url: str) -> str:
+    if not is_http(url):
+        raise refusal(*NOT_HTTP)
+    return url
+
+
+def _bearer_token(token: SecretStr) -> SecretStr:
+    value = token.get_secret_value()
+    if len(value) < _SHORTEST_TOKEN:
+        remedy = "make one with: openssl rand -hex 32"
+        raise refusal(f"is shorter than {_SHORTEST_TOKEN} characters, and could be guessed", remedy)
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise refusal("cannot stand in a header", "use letters, digits and -._~+/= only")
+    return token
+
+
+HttpAddress = Annotated[str, AfterValidator(http_url)]
+FilePath = Annotated[Path, AfterValidator(_beside_file)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+BearerToken = Annotated[SecretStr, AfterValidator(_bearer_token)]
+
+
+def nearest(unknown: str, known: Iterable[str]) -> list[str]:
+    """The known key that `unknown` is most likely meant to be; empty when none is near."""
+    return get_close_matches(unknown, list(known), n=1, cutoff=0.6)
+
+
+class Table(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
