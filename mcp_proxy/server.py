@@ -25,6 +25,7 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolRequestParams,
     CompleteRequestParams,
@@ -55,10 +56,16 @@ from mcp_proxy.callers import (
 from mcp_proxy.clients import Clients
 from mcp_proxy.hops import as_ours, forwarded
 from mcp_proxy.offerings import Offerings
-from mcp_proxy.parking import Parking, StatelessCaller
+from mcp_proxy.parking import Parking, SdkRequest, StatelessCaller
 from mcp_proxy.person import ClientPerson, InputNeeded
 from mcp_proxy.relay import Relay
-from mcp_proxy.results import error_result, invalid_arguments, outcome_result, unavailable
+from mcp_proxy.results import (
+    error_result,
+    invalid_arguments,
+    invalid_result,
+    outcome_result,
+    unavailable,
+)
 from mcp_proxy.sdk_server import SdkServer
 from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard
 from mcp_proxy.task_tools import DO, PLAN, read_request
@@ -83,8 +90,8 @@ _LIST_CHANGES: Mapping[str, tuple[ServerEvent, Callable[[Catalog], object]]] = {
 
 P = TypeVar("P", bound=RequestParams)
 
-OnSettled = Callable[[str, str, Mapping[str, Any]], None]
-"""Takes the protocol version settled with a client, the client's name and version, and the server's own info."""
+OnSettled = Callable[[Context, Mapping[str, Any]], None]
+"""Takes a message that settles the protocol version with its client, and the server's own info."""
 
 Result = dict[str, Any]
 
@@ -94,14 +101,23 @@ log = structlog.stdlib.get_logger()
 class Front:
     """What clients talk to: the SDK server and the handlers behind it."""
 
-    def __init__(self, board: Switchboard, on_settled: OnSettled | None = None) -> None:
+    def __init__(
+        self, board: Switchboard, on_settled: OnSettled | None = None, parking: Parking | None = None
+    ) -> None:
+        """What clients of `board` talk to.
+
+        Args:
+            board: what they can reach.
+            on_settled: told when the protocol version is settled with a client.
+            parking: where calls of stateless clients wait, if others have calls waiting there too.
+        """
         self._board = board
         self._on_settled = on_settled
         self._bus = InMemorySubscriptionBus()
         self._listen_handler = ListenHandler(self._bus)
         self._clients = Clients(self._bus, self._relay_of)
         self._offerings = Offerings(board, _progress_to)
-        self._parking = Parking()
+        self._parking = parking or Parking()
         self._told = board.snapshot.catalog
         self.server = SdkServer(
             board.settings.server.name,
@@ -155,10 +171,10 @@ class Front:
 
     async def _on_behalf(self, ctx: Context, work: Callable[[], Awaitable[Result]]) -> Result:
         """Do the work for the client of a request: what upstreams ask in the meantime, it is asked."""
-        if is_stateless(ctx) and ctx.method in INPUT_REQUIRED_METHODS and declared_with(ctx):
+        if is_stateless(ctx) and ctx.method in INPUT_REQUIRED_METHODS and declared_with(ctx.params):
             return await self._parking.serve(ctx, work)
         handshake = HandshakeCaller(connection_of(ctx), outbound_of(ctx))
-        before = CALLER.set(StatelessCaller(ctx) if is_stateless(ctx) else handshake)
+        before = CALLER.set(StatelessCaller(SdkRequest(ctx)) if is_stateless(ctx) else handshake)
         try:
             return await work()
         finally:
@@ -216,9 +232,12 @@ class Front:
             near = difflib.get_close_matches(params.name, tools, n=3)
             hint = f"; near names: {', '.join(near)}" if near else ""
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}{hint}")
-        return await self._board.call_tool(
+        result = await self._board.call_tool(
             tool, forwarded(ctx.params), _progress_to(ctx), client=name_of(ctx)
         )
+        if said := invalid_result(tool.qualified, result):
+            raise MCPError(INTERNAL_ERROR, said)
+        return result
 
     async def _subscribe(self, ctx: Context, params: SubscribeRequestParams) -> Result:
         await self._offerings.owner_of(params.uri)
@@ -251,7 +270,7 @@ class Front:
         self._clients.remember(ctx)
         # Handshake-era clients are settled once they say so, stateless ones with every request.
         if self._on_settled and (ctx.method == "notifications/initialized" or is_stateless(ctx)):
-            self._on_settled(ctx.protocol_version, name_of(ctx), self.server.server_info_stamp)
+            self._on_settled(ctx, self.server.server_info_stamp)
         return await call_next(ctx)
 
     async def _tell_clients(self) -> None:

@@ -17,6 +17,7 @@ from mcp_proxy import entry, greeting
 from mcp_proxy.config import Settings
 from mcp_proxy.greeting_record import GreetingRecord
 from mcp_proxy.lane import FastLane
+from mcp_proxy.parking import Parking
 from mcp_proxy.pipes import Pipe
 from mcp_proxy.server import Front
 from mcp_proxy.signals import until_signalled
@@ -46,11 +47,12 @@ async def serve_stdio(settings: Settings, configuration: Path) -> None:
 async def _serve_pipes(board: Switchboard, configuration: Path) -> None:
     """Serve over stdin and stdout as pipes: with the fast lane, and without a thread that cannot be cancelled."""
     greeter = entry.greeter.hand_over() if entry.greeter else None
-    lane = FastLane(board)
+    parking = Parking()
+    lane = FastLane(board, parking)
     lane.pipe.watch(
         GreetingRecord(greeting.GreetingFile(sys.argv[1:]), configuration, greeter, lane.announce_tools)
     )
-    front = Front(board, on_settled=lane.open)
+    front = Front(board, on_settled=lane.open, parking=parking)
     async with _own_stdio(lane.pipe):
         if greeter:
             lane.pipe.received(greeter.received)

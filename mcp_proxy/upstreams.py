@@ -17,7 +17,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_proxy import __version__
 from mcp_proxy.backoff import STILL_TRYING, Backoff
-from mcp_proxy.callers import CALLER
+from mcp_proxy.callers import CALLER, Caller
 from mcp_proxy.config import HttpUpstream, StdioUpstream
 from mcp_proxy.demand import Demand
 from mcp_proxy.dial import NESTING, dial, why_failed
@@ -135,9 +135,14 @@ class Upstream:
         return self.status.protocol in MODERN_PROTOCOL_VERSIONS
 
     def try_send(
-        self, method: str, params: dict[str, Any], on_answer: OnAnswer, on_progress: OnProgress | None
+        self,
+        method: str,
+        params: dict[str, Any],
+        caller: Caller,
+        on_answer: OnAnswer,
+        on_progress: OnProgress | None,
     ) -> Callable[[str], None] | None:
-        """Send a request as a raw message if that is possible at once, else return None.
+        """Send a request for `caller` as a raw message if that is possible at once, else return None.
 
         Returns:
             A callable that cancels the request, for a reason.
@@ -145,26 +150,38 @@ class Upstream:
         if self._raw is None or self._client is None or not self._raw.pipe.is_clear:
             return None
         raw, demand = self._raw, self._demand
+        onward = self.relay.on_behalf_now(caller, params)
+        if onward is None:
+            return None
 
         def answered(message: Message | None) -> None:
             demand.end()
+            land()
             on_answer(message)
 
         def cancel(reason: str) -> None:
             demand.end()
+            land()
             raw.cancel(number, reason)
 
         demand.begin()
-        number = raw.send(method, stamped(self._client.session, method, params), answered, on_progress)
+        land = self.relay.carry(caller)
+        number = raw.send(method, stamped(self._client.session, method, onward), answered, on_progress)
         return cancel
 
     async def request(
-        self, method: str, params: Mapping[str, Any], on_progress: ProgressFnT | None = None
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        on_progress: ProgressFnT | None = None,
+        *,
+        first: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Send a request and return its result as it came.
 
         Cancelling the caller cancels the request upstream. What the upstream asks in the meantime, the
-        client whose request is being served is asked; see `relay`.
+        client whose request is being served is asked; see `relay`. `first` is what it has answered already,
+        when the request has been sent before.
 
         Raises:
             UpstreamUnavailableError: there is no connection, it ended, or the time limit passed.
@@ -179,7 +196,7 @@ class Upstream:
                 return await self._send(session, method, params, on_progress)
 
             with self.relay.carrying(caller):
-                return await self.relay.completed(await send(params), caller, params, send)
+                return await self.relay.completed(first or await send(params), caller, params, send)
 
     async def _send(
         self, session: ClientSession, method: str, params: dict[str, Any], on_progress: ProgressFnT | None
@@ -272,6 +289,8 @@ class Upstream:
             await client.discover()
             try:
                 self._raw = raw
+                if raw:
+                    raw.on_log = self.relay.hear_now
                 await self._publish(client)
                 scope.deadline = math.inf
                 await self._follow(client, ended)
