@@ -178,8 +178,11 @@ class Switchboard:
                 watch.result = result = await self.request(tool.upstream, "tools/call", params, on_progress)
                 return result
         finally:
-            if self.journal:
+            if self.journal and task_id:
                 await self.journal.record_call(watch.record)
+            elif self.journal:
+                # Nobody waits for the disk, as nobody does on the fast lane.
+                self.journal.note(watch.record)
 
     async def request(
         self, upstream: str, method: str, params: Mapping[str, Any], on_progress: ProgressFnT | None = None
