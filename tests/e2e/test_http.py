@@ -29,10 +29,13 @@ async def listening(config: Path, port: int | None = None) -> AsyncGenerator[str
     async with await anyio.open_process(
         [start.command, *start.args], stderr=DEVNULL, env=start.env
     ) as process:
-        with anyio.fail_after(60):
-            await until_open(port)
-        yield f"http://127.0.0.1:{port}/mcp"
-        process.terminate()
+        try:
+            with anyio.fail_after(60):
+                await until_open(port)
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            # However the test has ended: leaving the process would wait for it for ever.
+            process.terminate()
         with anyio.fail_after(20):
             assert await process.wait() == 0
 
