@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.npm_upstreams import Launch, claude_flow, everything_stdio
+from tests.npm_upstreams import Launch, claude_flow, everything_http, everything_stdio
 
 _MARK = "OVERHEAD_BENCHMARK"
 """A variable every upstream is given, so that those a proxy leaves behind can be found."""
@@ -36,6 +36,8 @@ class Contestant:
     """From an empty folder and upstreams to the command that serves them."""
     tool: Callable[[str, str, int], str]
     """From upstream, tool and number of upstreams to the tool's name for clients."""
+    http_command: Callable[[Path, Upstreams, int], list[str]] | None = None
+    """As `command`, over streamable HTTP on a port."""
 
 
 def contestants() -> tuple[Contestant, Contestant, Contestant]:
@@ -44,8 +46,16 @@ def contestants() -> tuple[Contestant, Contestant, Contestant]:
     FastMCP does not rename the tools of a lone server.
     """
     return (
-        Contestant("direct", _direct, lambda _, tool, __: tool),
-        Contestant("Switchboard", _switchboard, lambda upstream, tool, _: f"{upstream}__{tool}"),
+        Contestant("direct", _direct, lambda _, tool, __: tool, _direct_http),
+        Contestant(
+            "Switchboard",
+            _switchboard,
+            lambda upstream, tool, _: f"{upstream}__{tool}",
+            lambda folder, upstreams, port: [
+                *_switchboard(folder, upstreams),
+                *("--transport", "http", "--port", str(port)),
+            ],
+        ),
         Contestant("FastMCP", _fastmcp, lambda upstream, tool, n: tool if n == 1 else f"{upstream}_{tool}"),
     )
 
@@ -55,10 +65,14 @@ def upstreams(names: tuple[str, ...], folder: Path) -> Upstreams:
     return {name: claude_flow(folder) if name == "claude-flow" else everything_stdio() for name in names}
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Our environment, but marked, and with everything a contestant keeps kept in `folder`."""
+def environment(folder: Path, port: int | None = None) -> dict[str, str]:
+    """Our environment, but marked, and with everything a contestant keeps kept in `folder`.
+
+    The reference server takes its port from it.
+    """
     homes = {key: str(folder) for key in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")}
-    return {**os.environ, **everything_stdio().env, **homes, _MARK: str(folder)}
+    given = {} if port is None else {"PORT": str(port)}
+    return {**os.environ, **everything_stdio().env, **homes, **given, _MARK: str(folder)}
 
 
 def running(folder: Path) -> list[int]:
@@ -87,6 +101,11 @@ async def end_left_behind(folder: Path) -> int:
 
 def _direct(_: Path, upstreams: Upstreams) -> list[str]:
     [launch] = upstreams.values()
+    return [launch.command, *launch.args]
+
+
+def _direct_http(_: Path, __: Upstreams, port: int) -> list[str]:
+    launch = everything_http(port)
     return [launch.command, *launch.args]
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,11 +19,16 @@ _LONGEST_LINE = 1 << 26  # bytes; a catalog of several hundred tools is one line
 _PATIENCE = 60.0  # seconds for any one answer
 _EXIT_PATIENCE = 15.0  # seconds between the end of stdin and SIGKILL
 
-_HELLO = {
-    "protocolVersion": "2025-11-25",
-    "capabilities": {},
-    "clientInfo": {"name": "overhead", "version": "1"},
+_SELF = {"name": "overhead", "version": "1"}
+HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": _SELF}
+INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+
+_ENVELOPE: Mapping[str, Any] = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": _SELF,
+    "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}, "url": {}}, "roots": {}},
 }
+"""What a stateless client says with every request; it can be asked what Claude Code can."""
 
 
 class ServerFailedError(Exception):
@@ -36,28 +41,29 @@ class RawClient:
 
     process: asyncio.subprocess.Process
     log: IO[bytes]
+    is_stateless: bool = False
+    """Whether it speaks the stateless era: no handshake, and an envelope on every request."""
     last_id: int = 0
 
     async def initialize(self) -> None:
-        await self.request("initialize", _HELLO)
-        self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        if self.is_stateless:
+            return
+        await self.request("initialize", HELLO)
+        self._send(INITIALIZED)
 
     async def tools(self) -> list[str]:
         """The names of all tools listed, over all pages."""
-        names: list[str] = []
-        params: dict[str, str] = {}
-        while True:
-            page = await self.request("tools/list", params)
-            names += [tool["name"] for tool in page["tools"]]
-            if "nextCursor" not in page:
-                return names
-            params = {"cursor": page["nextCursor"]}
+        return await listed(self.request)
 
     async def request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """The result of one request."""
         self._request(method, params)
         _, result = await self._answer()
         return result
+
+    async def call(self, params: Mapping[str, Any]) -> None:
+        """Call a tool."""
+        require_success(await self.request("tools/call", params))
 
     async def call_repeatedly(
         self, params: Mapping[str, Any], calls: int, *, in_flight: int, seconds: float
@@ -78,14 +84,15 @@ class RawClient:
             answered, result = await self._answer()
             now = time.perf_counter()
             took.append(now - sent.pop(answered))
-            if result.get("isError"):
-                raise ServerFailedError(f"tools/call answered with {result}")
+            require_success(result)
             if now > deadline:
                 remaining = 0
         return took
 
     def _request(self, method: str, params: Mapping[str, Any]) -> int:
         self.last_id += 1
+        if self.is_stateless:
+            params = {**params, "_meta": _ENVELOPE}
         self._send({"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params})
         return self.last_id
 
@@ -116,8 +123,32 @@ class RawClient:
         return self.log.read().decode(errors="replace")[-2000:]
 
 
+async def listed(request: Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]) -> list[str]:
+    """The names of all tools, over all pages."""
+    names: list[str] = []
+    params: dict[str, str] = {}
+    while True:
+        page = await request("tools/list", params)
+        names += [tool["name"] for tool in page["tools"]]
+        if "nextCursor" not in page:
+            return names
+        params = {"cursor": page["nextCursor"]}
+
+
+def require_success(result: Mapping[str, Any]) -> None:
+    """Have no failed call pass for a fast one.
+
+    Raises:
+        ServerFailedError: the result of a call is an error, or asks for input.
+    """
+    if result.get("isError") or "content" not in result:
+        raise ServerFailedError(f"tools/call answered with {result}")
+
+
 @contextlib.asynccontextmanager
-async def started(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> AsyncGenerator[RawClient]:
+async def started(
+    command: Sequence[str], env: Mapping[str, str], cwd: Path, *, is_stateless: bool = False
+) -> AsyncGenerator[RawClient]:
     """A client of a fresh server process, which is gone afterwards: asked to go first, then killed."""
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
@@ -131,12 +162,12 @@ async def started(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> 
             start_new_session=True,
         )
         try:
-            yield RawClient(process, log)
+            yield RawClient(process, log, is_stateless)
         finally:
-            await _end(process)
+            await end(process)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def end(process: asyncio.subprocess.Process) -> None:
     """Close stdin and wait, as a client does when it quits; kill the group of what stays."""
     # Feeding b"" closes stdin. Reading stdout meanwhile matters: a server stuck writing never sees the end.
     with contextlib.suppress(TimeoutError):

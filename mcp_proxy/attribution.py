@@ -31,8 +31,8 @@ class Attribution:
 
     def __init__(self) -> None:
         self._in_flight: dict[object, Caller] = {}
-        self._given_up: dict[Caller, float] = {}
-        """Calls without an answer, and when they were given up."""
+        self._given_up: dict[object, float] = {}
+        """Clients that gave a call up, and when they last did; the latest at the end."""
         self._served: list[object] = []
         """The first two clients that have called."""
 
@@ -51,20 +51,35 @@ class Attribution:
         if caller is None:
             yield
             return
-        flight = object()
-        self._in_flight[flight] = caller
-        if len(self._served) < _SEVERAL and caller.client not in self._served:
-            self._served.append(caller.client)
+        flight = self.begin(caller)
         try:
             yield
         except MCPError:
             raise  # an answer too
         except BaseException:
-            self._forget_given_up()
-            self._given_up[caller] = anyio.current_time()
+            self.give_up(flight)
             raise
         finally:
-            del self._in_flight[flight]
+            self.end(flight)
+
+    def begin(self, caller: Caller) -> object:
+        """Take note that a request is in flight for `caller`; what is returned stands for it."""
+        flight = object()
+        self._in_flight[flight] = caller
+        if len(self._served) < _SEVERAL and caller.client not in self._served:
+            self._served.append(caller.client)
+        return flight
+
+    def end(self, flight: object) -> None:
+        """A request was answered, or given up."""
+        self._in_flight.pop(flight, None)
+
+    def give_up(self, flight: object) -> None:
+        """A request in flight will not be waited for any longer."""
+        if caller := self._in_flight.pop(flight, None):
+            self._forget_given_up()
+            self._given_up.pop(caller.client, None)
+            self._given_up[caller.client] = anyio.current_time()
 
     def cause(self, fits: Callable[[Caller], bool]) -> Caller | None:
         """The caller, among those that fit, to whose call belongs what has just come; None if that is not sure."""
@@ -79,8 +94,8 @@ class Attribution:
         if CALLER.get():
             return False
         self._forget_given_up()
-        callers = [*self._in_flight.values(), *self._given_up]
-        return any(caller.client != callers[0].client for caller in callers)
+        clients = [*(caller.client for caller in self._in_flight.values()), *self._given_up]
+        return any(client != clients[0] for client in clients)
 
     def has_served_only(self, caller: Caller) -> bool:
         """Whether no other client has called over this connection."""
@@ -88,4 +103,5 @@ class Attribution:
 
     def _forget_given_up(self) -> None:
         since = anyio.current_time() - _GIVEN_UP_FOR
-        self._given_up = {caller: when for caller, when in self._given_up.items() if when > since}
+        while self._given_up and self._given_up[oldest := next(iter(self._given_up))] < since:
+            del self._given_up[oldest]

@@ -79,6 +79,10 @@ class Caller(Protocol):
         """Tell the client something that belongs to its request."""
         ...
 
+    def notify_now(self, method: str, params: Message) -> bool:
+        """As `notify` without waiting; False, with nothing told, where that cannot be."""
+        ...
+
 
 CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 """The client whose request is being served.
@@ -134,6 +138,9 @@ class HandshakeCaller:
     async def notify(self, method: str, params: Message) -> None:
         await self._outbound.notify(method, params)
 
+    def notify_now(self, method: str, params: Message) -> bool:  # noqa: ARG002  the SDK's way has to be waited for
+        return False
+
 
 def connection_of(ctx: Context) -> Connection:
     """The connection a request came over, which the SDK hands out per request only."""
@@ -162,14 +169,14 @@ def is_stateless(ctx: Context) -> bool:
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
-def declared_with(ctx: Context) -> Mapping[str, Any]:
-    """The capabilities a stateless client declares with its request."""
-    return _object(_meta(ctx).get(CLIENT_CAPABILITIES_META_KEY))
+def declared_with(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The capabilities a stateless client declares with a request."""
+    return _object(_meta(params).get(CLIENT_CAPABILITIES_META_KEY))
 
 
-def level_asked_with(ctx: Context) -> LoggingLevel | None:
-    """The log level a stateless client asks for with its request."""
-    level = _meta(ctx).get(LOG_LEVEL_META_KEY)
+def level_asked_with(params: Mapping[str, Any] | None) -> LoggingLevel | None:
+    """The log level a stateless client asks for with a request."""
+    level = _meta(params).get(LOG_LEVEL_META_KEY)
     return level if level in LEVELS else None
 
 
@@ -205,8 +212,8 @@ def declares(capabilities: Mapping[str, Any], method: str, params: Mapping[str, 
             return False
 
 
-def _meta(ctx: Context) -> Mapping[str, Any]:
-    return _object((ctx.params or {}).get("_meta"))
+def _meta(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return _object((params or {}).get("_meta"))
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -178,4 +178,6 @@ async def connected(
         relay.connected(client),
     ):
         await client.discover()
+        if raw:
+            raw.on_log = relay.hear_now
         yield Connection(name, settings, client, raw)

@@ -6,26 +6,38 @@ behaviour: tests/e2e/test_lane.py holds the two together.
 """
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
+import anyio
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
-    INTERNAL_ERROR,
     LOG_LEVEL_META_KEY,
     PROTOCOL_VERSION_META_KEY,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from mcp_proxy.callers import LEVELS, Context, connection_of, is_stateless, name_of
 from mcp_proxy.desk import Desk
-from mcp_proxy.hops import forwarded, in_era
-from mcp_proxy.journal import CallRecord, Outcome
+from mcp_proxy.flights import (
+    Flight,
+    LaneHandshakeCaller,
+    LaneStatelessCaller,
+    ParkedFlight,
+    answer_after_input,
+    error_of,
+    outcome_of,
+)
+from mcp_proxy.hops import in_era
+from mcp_proxy.journal import CallRecord
+from mcp_proxy.parking import Parking, subject_of
 from mcp_proxy.pipes import Message, Pipe
 from mcp_proxy.results import unavailable
-from mcp_proxy.upstreams import UpstreamUnavailableError
+from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from tool_registry import ToolEntry, UnusableSchemaError
 
 _ENVELOPE = (CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY)
@@ -33,40 +45,28 @@ _SWEEP = 1.0
 """Seconds between looks for calls whose time is up."""
 
 
-@dataclass(slots=True)
-class _Flight:
-    """A call on its way."""
-
-    request: Message
-    tool: ToolEntry
-    arguments: Mapping[str, Any]
-    progress_token: int | str | None
-    deadline: float
-    """By `time.perf_counter`."""
-    cancel: Callable[[str], None] = lambda _: None
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def id(self) -> int | str:
-        return self.request["id"]
-
-
 class FastLane:
     """The raw calls of one stdio client. Every method is a callback and none waits."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, parking: Parking) -> None:
+        """The lane of a client of `desk`; its calls that have to wait for the client go on in `parking`."""
         self.pipe = Pipe(self._take, self._close)
         self._desk = desk
         self._board = desk.board
+        self._parking = parking
         self._server_info: Mapping[str, Any] = {}
         self._version: str | None = None
         self._client = ""
-        self._flights: dict[int | str, _Flight] = {}
+        self._handshake: LaneHandshakeCaller | None = None
+        self._flights: dict[int | str, Flight] = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
-    def open(self, version: str, client: str, server_info: Mapping[str, Any]) -> None:
-        """Take calls from now on: the SDK's server, `server_info`, has settled the protocol version with `client`."""
-        self._version, self._client, self._server_info = version, client, server_info
+    def open(self, ctx: Context, server_info: Mapping[str, Any]) -> None:
+        """Take calls from now on: the SDK's server, `server_info`, has settled the protocol version by `ctx`."""
+        self._version, self._client, self._server_info = ctx.protocol_version, name_of(ctx), server_info
+        self._handshake = (
+            None if is_stateless(ctx) else LaneHandshakeCaller(connection_of(ctx), self.pipe.write)
+        )
 
     def announce_tools(self) -> None:
         """Tell the client to list the tools anew."""
@@ -87,7 +87,7 @@ class FastLane:
             self._sweeper.cancel()
         for flight in self._flights.values():
             flight.cancel("the client has gone")
-            self._note(flight, "cancelled")
+            self._note(flight.record("cancelled"))
         self._flights.clear()
 
     def _call(self, message: Message, version: str) -> bool:
@@ -98,17 +98,16 @@ class FastLane:
         upstream = self._board.upstreams[tool.upstream]
         if self._desk.validation_of(tool) != "off" and not _fits(tool, call.arguments):
             return False
-        # In front of a handshake-era upstream, a stateless client may have to be asked something in the
-        # middle of the call, by way of an answer that asks for input; in front of a stateless upstream, a
-        # handshake-era client's log level goes with the call: the SDK's path knows how.
-        is_stateless = version in MODERN_PROTOCOL_VERSIONS
-        if is_stateless != upstream.is_modern and (is_stateless or upstream.relay.level):
-            return False
-        deadline = time.perf_counter() + upstream.call_timeout
-        flight = _Flight(message, tool, call.arguments, call.progress_token, deadline)
+        return self._send(
+            Flight(message, tool, upstream, call.arguments, call.progress_token, self._client), upstream
+        )
+
+    def _send(self, flight: Flight, upstream: Upstream) -> bool:
+        """Send a call on its way, if that is possible at once."""
         cancel = upstream.try_send(
             "tools/call",
-            {**forwarded(message["params"]), "name": tool.name},
+            flight.params,
+            self._handshake or self._stateless_caller(flight, flight.request["params"]),
             lambda answer: self._answered(flight, answer),
             None if flight.progress_token is None else lambda progress: self._progressed(flight, progress),
         )
@@ -120,6 +119,19 @@ class FastLane:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
         return True
 
+    def _stateless_caller(self, flight: Flight, params: Mapping[str, Any]) -> LaneStatelessCaller:
+        caller = LaneStatelessCaller(params, self.pipe.write)
+        caller.on_first_question = lambda: self._park(flight, caller)
+        return caller
+
+    def _park(self, flight: Flight, caller: LaneStatelessCaller) -> ParkedFlight:
+        """Answer the request of a stateless client with what it is asked; its next one is for the SDK's path."""
+        del self._flights[flight.id]
+        flight.parked = ParkedFlight(flight, caller, self._note)
+        subject = subject_of("tools/call", flight.request["params"])
+        self._write_result(flight, self._parking.adopt(caller, subject, flight.parked.outcome))
+        return flight.parked
+
     def _cancel(self, message: Message) -> bool:
         params = message.get("params")
         number = cast("dict[str, Any]", params).get("requestId") if isinstance(params, dict) else None
@@ -127,63 +139,68 @@ class FastLane:
         if flight is None:
             return False
         flight.cancel("cancelled by the client")
-        self._note(flight, "cancelled")
+        self._note(flight.record("cancelled"))
         return True
 
-    def _progressed(self, flight: _Flight, progress: Mapping[str, Any]) -> None:
+    def _progressed(self, flight: Flight, progress: Mapping[str, Any]) -> None:
+        if flight.parked:
+            flight.parked.progressed(progress)
+            return
         params = {**progress, "progressToken": flight.progress_token}
         self.pipe.write({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
 
-    def _answered(self, flight: _Flight, answer: Message | None) -> None:
-        if self._flights.pop(flight.id, None) is None:
+    def _answered(self, flight: Flight, answer: Message | None) -> None:
+        if flight.parked:
+            flight.parked.answered(answer)
+        elif self._flights.pop(flight.id, None) is None:
             return
-        if answer is None:
-            self._unavailable(flight, "the connection closed")
-        elif "error" in answer:
-            self._fail(flight, answer["error"])
+        elif answer is None:
+            self._came_to_nothing(flight, flight.unavailable("the connection closed"))
+        elif error := error_of(answer, flight.tool):
+            self.pipe.write({"jsonrpc": "2.0", "id": flight.id, "error": error})
+            self._note(flight.record("failed", str(error)))
         else:
-            self._return(flight, answer.get("result"))
+            self._return(flight, answer["result"])
 
-    def _return(self, flight: _Flight, result: Any) -> None:
-        kind = _kind(result)
-        if kind == "complete":
+    def _return(self, flight: Flight, result: Message) -> None:
+        if result.get("resultType", "complete") == "complete":
             self._write_result(flight, result)
-            self._note(flight, "tool_error" if result.get("isError") else "ok")
-        elif kind == "input_required" and self._version in MODERN_PROTOCOL_VERSIONS:
-            self._write_result(flight, result)
-        elif kind == "input_required":
-            # Nothing has been done yet, and the SDK's path can ask a handshake-era client: begin again there.
-            self.pipe.pass_on(flight.request)
+            self._note(flight.record(outcome_of(result)))
+        elif self._handshake:
+            self._ask(flight, result, self._handshake)
         else:
-            message = f"{flight.tool.qualified} returned an invalid result"
-            self._fail(flight, {"code": INTERNAL_ERROR, "message": message})
+            self._write_result(flight, result)
 
-    def _fail(self, flight: _Flight, error: Any) -> None:
-        self.pipe.write({"jsonrpc": "2.0", "id": flight.id, "error": error})
-        self._note(flight, "failed", str(error))
+    def _ask(self, flight: Flight, asked: Message, caller: LaneHandshakeCaller) -> None:
+        """Have a handshake-era client answer what a stateless upstream has asked, and go on with the call."""
+        scope = anyio.CancelScope()
 
-    def _unavailable(self, flight: _Flight, reason: str) -> None:
-        error = UpstreamUnavailableError(flight.tool.upstream, reason, in_flight=True)
+        async def tell_progress(progress: float, total: float | None, message: str | None) -> None:
+            given = {"progress": progress, "total": total, "message": message}
+            self._progressed(flight, {key: value for key, value in given.items() if value is not None})
+
+        async def go_on() -> None:
+            with scope:
+                self._answered(flight, await answer_after_input(flight, asked, caller, tell_progress))
+
+        self._flights[flight.id] = flight
+        flight.cancel = lambda _: scope.cancel()
+        flight.deadline = (
+            math.inf
+        )  # every request upstream has its own, and the client takes the time it takes
+        self._parking.start(go_on)
+
+    def _came_to_nothing(self, flight: Flight, error: UpstreamUnavailableError) -> None:
         self._write_result(flight, unavailable(flight.tool.qualified, error))
-        self._note(flight, "failed", str(error))
+        self._note(flight.record("failed", str(error)))
 
-    def _write_result(self, flight: _Flight, result: Mapping[str, Any]) -> None:
+    def _write_result(self, flight: Flight, result: Mapping[str, Any]) -> None:
         ours = in_era(result, self._version or "", self._server_info)
         self.pipe.write({"jsonrpc": "2.0", "id": flight.id, "result": ours})
 
-    def _note(self, flight: _Flight, outcome: Outcome, error: str | None = None) -> None:
+    def _note(self, record: CallRecord) -> None:
         if self._board.journal:
-            self._board.journal.note(
-                CallRecord(
-                    client=self._client,
-                    tool=flight.tool.qualified,
-                    upstream=flight.tool.upstream,
-                    arguments=flight.arguments,
-                    outcome=outcome,
-                    error=error,
-                    duration_ms=(time.perf_counter() - flight.started) * 1000,
-                )
-            )
+            self._board.journal.note(record)
 
     def _sweep(self) -> None:
         """Give up the calls whose time is up; look again as long as there are any."""
@@ -191,8 +208,7 @@ class FastLane:
         for flight in [flight for flight in self._flights.values() if flight.deadline < now]:
             del self._flights[flight.id]
             flight.cancel("timed out")
-            limit = self._board.upstreams[flight.tool.upstream].call_timeout
-            self._unavailable(flight, f"no answer within {limit:g} s (call_timeout)")
+            self._came_to_nothing(flight, flight.timed_out())
         self._sweeper = None
         if self._flights:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
@@ -222,8 +238,8 @@ def _read(message: Message, version: str) -> _PlainCall | None:
         and all(isinstance(meta.get(key), dict) for key in _ENVELOPE)
     ):
         return None
-    if LOG_LEVEL_META_KEY in meta:
-        return None  # log entries have to find their way to this very call
+    if LOG_LEVEL_META_KEY in meta and meta[LOG_LEVEL_META_KEY] not in LEVELS:
+        return None
     token = meta.get("progressToken")
     if token is not None and (isinstance(token, bool) or not isinstance(token, int | str)):
         return None
@@ -235,14 +251,3 @@ def _fits(tool: ToolEntry, arguments: dict[str, Any]) -> bool:
         return not tool.check(arguments)
     except UnusableSchemaError:
         return False
-
-
-def _kind(result: Any) -> str:
-    """What a result claims to be: "complete", "input_required", or "invalid"."""
-    if not isinstance(result, dict):
-        return "invalid"
-    result = cast("dict[str, Any]", result)
-    kind = result.get("resultType", "complete")
-    if kind == "complete":
-        return "complete" if isinstance(result.get("content"), list) else "invalid"
-    return kind if isinstance(kind, str) else "invalid"

@@ -5,10 +5,10 @@ is answered with what it asks (`input_required`), and the client's next one brin
 """
 
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import anyio
 import anyio.abc
@@ -32,14 +32,64 @@ _KEPT = 60.0
 """Seconds an outcome is kept for a client that has yet to come back for it."""
 
 Work = Callable[[], Awaitable[Message]]
+Subject = tuple[str, object]
+
+
+class Awaited(Protocol):
+    """A request a stateless client waits on: what it says of the client, and the way back to it."""
+
+    @property
+    def client(self) -> object:
+        """What tells its client from others; equal for two requests only if they are of one."""
+        ...
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]: ...
+
+    @property
+    def log_level(self) -> LoggingLevel | None: ...
+
+    async def notify(self, method: str, params: Message) -> None:
+        """Tell the client something; it is lost on a request that has been answered."""
+        ...
+
+    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
+        """Tell of progress, if the request asks for any."""
+        ...
+
+
+class SdkRequest:
+    """A request that the SDK is serving."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    @property
+    def client(self) -> object:
+        # Over stdio there is one client; over HTTP nothing says whether two requests are of the same one.
+        return self._ctx.request
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        return declared_with(self._ctx.params)
+
+    @property
+    def log_level(self) -> LoggingLevel | None:
+        return level_asked_with(self._ctx.params)
+
+    async def notify(self, method: str, params: Message) -> None:
+        await outbound_of(self._ctx).notify(method, params)
+
+    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
+        await self._ctx.session.report_progress(progress, total, message)
 
 
 class StatelessCaller:
     """A client of the stateless era: what it is asked is kept for its next request."""
 
-    def __init__(self, ctx: Context) -> None:
-        self.ctx = ctx
-        """The request it waits on now; a later one takes its place when it comes back."""
+    def __init__(self, request: Awaited) -> None:
+        self.request = request
+        """The one it waits on now; a later one takes its place when it comes back."""
         self.repeats_request = True
         self.questions: dict[str, Question] = {}
         self.asked = anyio.Event()
@@ -47,12 +97,11 @@ class StatelessCaller:
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
-        return declared_with(self.ctx)
+        return self.request.capabilities
 
     @property
     def client(self) -> object:
-        # Over stdio there is one client; over HTTP nothing says whether two requests are of the same one.
-        return self.ctx.request
+        return self.request.client
 
     @property
     def session(self) -> None:
@@ -60,7 +109,7 @@ class StatelessCaller:
 
     @property
     def log_level(self) -> LoggingLevel | None:
-        return level_asked_with(self.ctx)
+        return self.request.log_level
 
     def takes_log(self, level: object) -> bool:
         return self.log_level is not None and is_at_least(level, self.log_level)
@@ -69,7 +118,7 @@ class StatelessCaller:
         require(self, method, params)
         key, question = f"input-{next(self._keys)}", Question(method, params)
         self.questions[key] = question
-        self.asked.set()
+        self.has_been_asked()
         try:
             with anyio.fail_after(PATIENCE):
                 return await question.answer()
@@ -78,12 +127,19 @@ class StatelessCaller:
         finally:
             self.questions.pop(key, None)
 
+    def has_been_asked(self) -> None:
+        """Have the request the client waits on answered with what it is asked."""
+        self.asked.set()
+
     async def notify(self, method: str, params: Message) -> None:
-        await outbound_of(self.ctx).notify(method, params)
+        await self.request.notify(method, params)
+
+    def notify_now(self, method: str, params: Message) -> bool:  # noqa: ARG002  the SDK's way has to be waited for
+        return False
 
     async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
-        """Hand progress to the request the client waits on now, if that asks for any."""
-        await self.ctx.session.report_progress(progress, total, message)
+        """Hand progress to the request the client waits on now."""
+        await self.request.report_progress(progress, total, message)
 
 
 class Question:
@@ -106,11 +162,11 @@ class Question:
 class _ParkedCall:
     """A call that runs on between the requests of its client."""
 
-    def __init__(self, caller: StatelessCaller, token: str) -> None:
+    def __init__(self, caller: StatelessCaller, subject: Subject, token: str) -> None:
         self.caller = caller
         self.scope = anyio.CancelScope()
         self._token = token
-        self._subject = _subject(caller.ctx)
+        self._subject = subject
         self._outcome: Message | Exception | None = None
         self._fetched = anyio.Event()
 
@@ -132,13 +188,19 @@ class _ParkedCall:
         Raises:
             MCPError: it is not the request that was interrupted.
         """
-        if _subject(ctx) != self._subject:
+        if subject_of(ctx.method, ctx.params) != self._subject:
             raise MCPError(INVALID_PARAMS, "requestState belongs to another request")
-        self.caller.ctx = ctx
+        self.caller.request = SdkRequest(ctx)
         given = (ctx.params or {}).get("inputResponses")
         for key, answer in cast("Message", given).items() if isinstance(given, dict) else ():
             if isinstance(answer, dict) and (question := self.caller.questions.pop(key, None)):
                 question.settle(cast("Message", answer))
+
+    @property
+    def asks(self) -> Message:
+        """The result that asks for what has to be answered."""
+        requests = {key: question.request for key, question in self.caller.questions.items()}
+        return {"resultType": "input_required", "inputRequests": requests, "requestState": self._token}
 
     async def next(self) -> Message:
         """The outcome, or what has to be answered first."""
@@ -146,8 +208,7 @@ class _ParkedCall:
             self.caller.asked = anyio.Event()
             await self.caller.asked.wait()
         if self._outcome is None:
-            requests = {key: question.request for key, question in self.caller.questions.items()}
-            return {"resultType": "input_required", "inputRequests": requests, "requestState": self._token}
+            return self.asks
         self._fetched.set()
         if isinstance(self._outcome, Exception):
             raise self._outcome
@@ -191,21 +252,45 @@ class Parking:
             call.scope.cancel()
             raise
 
+    def adopt(self, caller: StatelessCaller, subject: Subject, work: Work) -> Message:
+        """Go on with a call that has begun elsewhere, and return the result that asks what it has been asked.
+
+        Args:
+            caller: its client, which has been asked something.
+            subject: what the client's next request has to be about.
+            work: waits for its outcome.
+        """
+        return self._run(caller, subject, work).asks
+
+    def start(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a task that waits for a client, until the parking closes."""
+        self._open_tasks.start_soon(task)
+
     def _begin(self, ctx: Context, work: Work) -> _ParkedCall:
-        if self._tasks is None:
-            raise RuntimeError("calls are served only while the parking is open")
-        token = self._mark + secrets.token_urlsafe(16)
-        caller = StatelessCaller(ctx)
-        call = self._calls[token] = _ParkedCall(caller, token)
+        caller = StatelessCaller(SdkRequest(ctx))
         before = CALLER.set(caller)
-        self._tasks.start_soon(call.run, work, self._calls.pop)
-        CALLER.reset(before)
+        try:
+            return self._run(caller, subject_of(ctx.method, ctx.params), work)
+        finally:
+            CALLER.reset(before)
+
+    def _run(self, caller: StatelessCaller, subject: Subject, work: Work) -> _ParkedCall:
+        token = self._mark + secrets.token_urlsafe(16)
+        call = self._calls[token] = _ParkedCall(caller, subject, token)
+        self._open_tasks.start_soon(call.run, work, self._calls.pop)
         return call
 
+    @property
+    def _open_tasks(self) -> anyio.abc.TaskGroup:
+        if self._tasks is None:
+            raise RuntimeError("calls are served only while the parking is open")
+        return self._tasks
 
-def _subject(ctx: Context) -> tuple[str, object]:
-    params = ctx.params or {}
-    return ctx.method, params.get("name", params.get("uri"))
+
+def subject_of(method: str, params: Mapping[str, Any] | None) -> Subject:
+    """What a request is about: a later one with its state has to be about the same."""
+    params = params or {}
+    return method, params.get("name", params.get("uri"))
 
 
 def progress_to(ctx: Context) -> ProgressFnT | None:

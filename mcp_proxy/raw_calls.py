@@ -17,6 +17,10 @@ OnProgress = Callable[[Mapping[str, Any]], None]
 """Takes the params of a progress notification."""
 
 
+OnLog = Callable[[dict[str, Any]], bool]
+"""Takes the params of a log entry, or returns False to leave it to the SDK."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     on_answer: OnAnswer
@@ -30,6 +34,8 @@ class RawCalls:
         self._ids = count(_FIRST_ID)
         self._waiting: dict[int, _Waiting] = {}
         self.pipe = Pipe(self._take, self._lost)
+        self.on_log: OnLog = lambda _: False
+        """Asked first about every log entry: an answer that comes after one must not overtake it."""
 
     def send(
         self, method: str, params: dict[str, Any], on_answer: OnAnswer, on_progress: OnProgress | None = None
@@ -57,9 +63,11 @@ class RawCalls:
             if waiting := self._waiting.pop(number, None):
                 waiting.on_answer(message)
             return True  # an answer to a cancelled request is nobody's
+        params: Any = message.get("params")
+        if message["method"] == "notifications/message":
+            return isinstance(params, dict) and self.on_log(cast("Message", params))
         if message["method"] != "notifications/progress":
             return False
-        params: Any = message.get("params")
         token = cast("Message", params).get("progressToken") if isinstance(params, dict) else None
         if not isinstance(token, int) or token < _FIRST_ID:
             return False

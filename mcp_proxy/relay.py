@@ -92,18 +92,23 @@ class Relay:
         Raises:
             MCPError: they continue a conversation that this upstream cannot have begun.
         """
-        if self._client is None or not _is_modern(self._client):
-            if any(key in params for key in _RETRY_KEYS):
-                raise MCPError(INVALID_PARAMS, "requestState is not known here; call again without it")
-            if caller and caller.log_level:
-                await self._raise_level(caller.log_level)
-            return dict(params)
-        meta: Message = {**params.get("_meta", {}), CLIENT_CAPABILITIES_META_KEY: {}}
-        if caller:
-            meta[CLIENT_CAPABILITIES_META_KEY] = relayed(caller.capabilities)
-            if caller.log_level:
-                meta[LOG_LEVEL_META_KEY] = caller.log_level
-        return {**params, "_meta": meta}
+        if self._is_stateless:
+            return _with_client(caller, params)
+        if any(key in params for key in _RETRY_KEYS):
+            raise MCPError(INVALID_PARAMS, "requestState is not known here; call again without it")
+        if caller and caller.log_level and self._is_too_quiet_for(caller.log_level):
+            await self.set_level(caller.log_level)
+        return dict(params)
+
+    def on_behalf_now(self, caller: Caller, params: Message) -> Message | None:
+        """As `on_behalf_of`, or None where the upstream has to be told something first, or they are refused."""
+        if self._is_stateless:
+            return _with_client(caller, params)
+        if any(key in params for key in _RETRY_KEYS):
+            return None
+        if caller.log_level and self._is_too_quiet_for(caller.log_level):
+            return None
+        return params
 
     async def completed(self, result: Message, caller: Caller | None, params: Message, send: Send) -> Message:
         """The result itself, once the client has answered what a stateless upstream asks before it gives one.
@@ -161,6 +166,12 @@ class Relay:
                 return
         if self.audience:
             await self.audience.tell(method, params)
+
+    def hear_now(self, params: Message) -> bool:
+        """As `hear` for a log entry, without waiting; False, with nothing told, where that cannot be."""
+        level = params.get("level")
+        caller = self.attribution.cause(lambda caller: caller.takes_log(level))
+        return caller is not None and caller.notify_now("notifications/message", params)
 
     async def set_level(self, level: LoggingLevel) -> None:
         """Have the upstream log from `level` on, now and whenever it is connected to."""
@@ -222,9 +233,12 @@ class Relay:
         # The list of roots is no secret to guard from a client: it is the client's own.
         return one if one and (method == "roots/list" or self.attribution.has_served_only(one)) else None
 
-    async def _raise_level(self, level: LoggingLevel) -> None:
-        if self.level is None or LEVELS.index(level) < LEVELS.index(self.level):
-            await self.set_level(level)
+    @property
+    def _is_stateless(self) -> bool:
+        return self._client is not None and _is_modern(self._client)
+
+    def _is_too_quiet_for(self, level: LoggingLevel) -> bool:
+        return self.level is None or LEVELS.index(level) < LEVELS.index(self.level)
 
     async def _watch_now(self, method: str, uri: str) -> None:
         self._watched_changed.set()
@@ -275,6 +289,16 @@ class Relay:
                 return
             await anyio.sleep(_REOPENED_AFTER)
             self._on_gap()
+
+
+def _with_client(caller: Caller | None, params: Mapping[str, Any]) -> Message:
+    """`params` as a stateless upstream takes them: with what the client can be asked, and its log level."""
+    meta: Message = {**params.get("_meta", {}), CLIENT_CAPABILITIES_META_KEY: {}}
+    if caller:
+        meta[CLIENT_CAPABILITIES_META_KEY] = relayed(caller.capabilities)
+        if caller.log_level:
+            meta[LOG_LEVEL_META_KEY] = caller.log_level
+    return {**params, "_meta": meta}
 
 
 def _is_modern(client: Client) -> bool:

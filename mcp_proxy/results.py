@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from local_llm import Plan
 from mcp_proxy.pipeline import Ending, Outcome
@@ -107,6 +107,20 @@ def invalid_arguments(tool: ToolEntry, problems: tuple[ArgumentProblem, ...]) ->
 def unavailable(name: str, error: Exception) -> dict[str, Any]:
     """The CallToolResult for a call whose upstream was down, or went away before it answered."""
     return error_result(f"{name} failed: {error}.")
+
+
+def invalid_result(name: str, result: Any) -> str | None:
+    """What to say of an upstream's result that is none; None of one that is, or that asks for input."""
+    if isinstance(result, dict):
+        given = cast("dict[str, Any]", result)
+        match given.get("resultType", "complete"):
+            case "complete" if isinstance(given.get("content"), list):
+                return None
+            case "input_required":
+                return None
+            case _:
+                pass
+    return f"{name} returned an invalid result"
 
 
 def error_result(text: str) -> dict[str, Any]:

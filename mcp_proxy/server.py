@@ -45,14 +45,13 @@ from mcp_proxy.callers import (
     connection_of,
     declared_with,
     is_stateless,
-    name_of,
     outbound_of,
 )
 from mcp_proxy.clients import Clients
 from mcp_proxy.desk import Desk
 from mcp_proxy.hops import as_ours
 from mcp_proxy.offerings import Offerings
-from mcp_proxy.parking import Parking, StatelessCaller
+from mcp_proxy.parking import Parking, SdkRequest, StatelessCaller
 from mcp_proxy.sdk_server import SdkServer
 from mcp_proxy.tools import Tools
 from mcp_proxy.upstreams import Upstream
@@ -76,8 +75,8 @@ _LIST_CHANGES: Mapping[str, tuple[ServerEvent, Callable[[View], object]]] = {
 
 P = TypeVar("P", bound=RequestParams)
 
-OnSettled = Callable[[str, str, Mapping[str, Any]], None]
-"""Takes the protocol version settled with a client, the client's name and version, and the server's own info."""
+OnSettled = Callable[[Context, Mapping[str, Any]], None]
+"""Takes a message that settles the protocol version with its client, and the server's own info."""
 
 Result = dict[str, Any]
 
@@ -87,7 +86,16 @@ log = structlog.stdlib.get_logger()
 class Front:
     """What clients talk to: the SDK server and the handlers behind it."""
 
-    def __init__(self, desk: Desk, on_settled: OnSettled | None = None) -> None:
+    def __init__(
+        self, desk: Desk, on_settled: OnSettled | None = None, parking: Parking | None = None
+    ) -> None:
+        """What the clients of `desk` talk to.
+
+        Args:
+            desk: what they can reach.
+            on_settled: told when the protocol version is settled with a client.
+            parking: where calls of stateless clients wait, if others have calls waiting there too.
+        """
         board = desk.board
         self._desk = desk
         self._board = board
@@ -97,7 +105,7 @@ class Front:
         self._clients = Clients(self._bus, self._owner_of)
         self._offerings = Offerings(desk, self._clients)
         self._tools = Tools(desk)
-        self._parking = Parking()
+        self._parking = parking or Parking()
         self._told = desk.seen.catalog
         self.server = SdkServer(
             board.settings.server.name,
@@ -150,10 +158,10 @@ class Front:
 
     async def _on_behalf(self, ctx: Context, work: Callable[[], Awaitable[Result]]) -> Result:
         """Do the work for the client of a request: what upstreams ask in the meantime, it is asked."""
-        if is_stateless(ctx) and ctx.method in INPUT_REQUIRED_METHODS and declared_with(ctx):
+        if is_stateless(ctx) and ctx.method in INPUT_REQUIRED_METHODS and declared_with(ctx.params):
             return await self._parking.serve(ctx, work)
         handshake = HandshakeCaller(connection_of(ctx), outbound_of(ctx))
-        before = CALLER.set(StatelessCaller(ctx) if is_stateless(ctx) else handshake)
+        before = CALLER.set(StatelessCaller(SdkRequest(ctx)) if is_stateless(ctx) else handshake)
         try:
             return await work()
         finally:
@@ -184,7 +192,7 @@ class Front:
         self._clients.remember(ctx)
         # Handshake-era clients are settled once they say so, stateless ones with every request.
         if self._on_settled and (ctx.method == "notifications/initialized" or is_stateless(ctx)):
-            self._on_settled(ctx.protocol_version, name_of(ctx), self.server.server_info_stamp)
+            self._on_settled(ctx, self.server.server_info_stamp)
         return await call_next(ctx)
 
     async def _tell_clients(self) -> None:

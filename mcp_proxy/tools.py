@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from mcp import MCPError
-from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
 from mcp_proxy.callers import CALLER, Context, client_of, name_of
 from mcp_proxy.desk import Desk, InvalidArgumentsError
@@ -18,7 +18,7 @@ from mcp_proxy.own_tools import read_arguments
 from mcp_proxy.parking import StatelessCaller, progress_to
 from mcp_proxy.person import ClientPerson, InputNeeded
 from mcp_proxy.profile_settings import OWN
-from mcp_proxy.results import error_result, invalid_arguments, outcome_result, unavailable
+from mcp_proxy.results import error_result, invalid_arguments, invalid_result, outcome_result, unavailable
 from mcp_proxy.search_tools import CALL_TOOL, FIND_TOOLS, CallArguments, FindArguments, found
 from mcp_proxy.task_tools import DO, PLAN, read_request
 from mcp_proxy.upstreams import UpstreamUnavailableError
@@ -146,7 +146,10 @@ class Tools:
 
     async def _call(self, ctx: Context, name: str, onward: Mapping[str, Any]) -> Result:
         tool = await self._known(name)
-        return await self._desk.call_tool(tool, onward, progress_to(ctx), client=name_of(ctx))
+        result = await self._desk.call_tool(tool, onward, progress_to(ctx), client=name_of(ctx))
+        if said := invalid_result(tool.qualified, result):
+            raise MCPError(INTERNAL_ERROR, said)
+        return result
 
     async def _known(self, name: str) -> ToolEntry:
         if name not in self._desk.seen.catalog.tools:

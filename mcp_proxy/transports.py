@@ -19,6 +19,7 @@ from mcp_proxy.config import Settings
 from mcp_proxy.desk import Desk
 from mcp_proxy.greeting_record import GreetingRecord
 from mcp_proxy.lane import FastLane
+from mcp_proxy.parking import Parking
 from mcp_proxy.pipes import Pipe
 from mcp_proxy.running import running
 from mcp_proxy.server import Front
@@ -49,11 +50,12 @@ async def serve_stdio(settings: Settings, configuration: Path, as_of: Mapping[st
 async def _serve_pipes(desk: Desk, as_of: Mapping[str, Any]) -> None:
     """Serve over stdin and stdout as pipes: with the fast lane, and without a thread that cannot be cancelled."""
     greeter = entry.greeter.hand_over() if entry.greeter else None
-    lane = FastLane(desk)
+    parking = Parking()
+    lane = FastLane(desk, parking)
     lane.pipe.watch(
         GreetingRecord(greeting.GreetingFile(sys.argv[1:]), dict(as_of), greeter, lane.announce_tools)
     )
-    front = Front(desk, on_settled=lane.open)
+    front = Front(desk, on_settled=lane.open, parking=parking)
     async with _own_stdio(lane.pipe):
         if greeter:
             lane.pipe.received(greeter.received)

@@ -11,7 +11,7 @@ import anyio
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from mcp_proxy.callers import CALLER
+from mcp_proxy.callers import CALLER, Caller
 from mcp_proxy.config import HttpUpstream, StdioUpstream
 from mcp_proxy.connection import Connection
 from mcp_proxy.demand import Demand
@@ -101,39 +101,54 @@ class Upstream:
         await self._standing.started.wait()
 
     def try_send(
-        self, method: str, params: dict[str, Any], on_answer: OnAnswer, on_progress: OnProgress | None
+        self,
+        method: str,
+        params: dict[str, Any],
+        caller: Caller,
+        on_answer: OnAnswer,
+        on_progress: OnProgress | None,
     ) -> Callable[[str], None] | None:
-        """Send a request as a raw message if that is possible at once, else return None.
+        """Send a request for `caller` as a raw message if that is possible at once, else return None.
 
         Returns:
             A callable that cancels the request, for a reason.
         """
-        connection, demand = self._upkeep.connection, self._demand
-        if connection is None:
+        connection, demand, attribution = self._upkeep.connection, self._demand, self.relay.attribution
+        onward = self.relay.on_behalf_now(caller, params)
+        if connection is None or onward is None:
             return None
 
         def answered(message: Message | None) -> None:
             demand.end()
+            attribution.end(flight)
             on_answer(message)
 
-        cancel = connection.try_send(method, params, answered, on_progress)
+        cancel = connection.try_send(method, onward, answered, on_progress)
         if cancel is None:
             return None
         demand.begin()
+        flight = attribution.begin(caller)
 
         def cancelled(reason: str) -> None:
             demand.end()
+            attribution.give_up(flight)
             cancel(reason)
 
         return cancelled
 
     async def request(
-        self, method: str, params: Mapping[str, Any], on_progress: ProgressFnT | None = None
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        on_progress: ProgressFnT | None = None,
+        *,
+        first: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Send a request and return its result as it came.
 
         Cancelling the caller cancels the request upstream. What the upstream asks in the meantime, the
-        client whose request is being served is asked; see `relay`.
+        client whose request is being served is asked; see `relay`. `first` is what it has answered already,
+        when the request has been sent before.
 
         Raises:
             UpstreamUnavailableError: there is no connection, it ended, or the time limit passed.
@@ -148,7 +163,7 @@ class Upstream:
                 return await connection.send(method, params, on_progress)
 
             with self.relay.attribution.carrying(caller):
-                return await self.relay.completed(await send(params), caller, params, send)
+                return await self.relay.completed(first or await send(params), caller, params, send)
 
     async def watch(self, uri: str) -> None:
         """Have it tell when a resource changes, and keep it running for that until `unwatch`.

@@ -57,3 +57,11 @@ async def test_marked_processes_are_found_until_they_are_gone(tmp_path: Path) ->
     async with started(command("hang"), environment(tmp_path), tmp_path) as client:
         assert running(tmp_path) == [client.process.pid]
     assert running(tmp_path) == []
+
+
+async def test_a_stateless_client_needs_no_handshake(tmp_path: Path) -> None:
+    call = {"name": "echo", "arguments": {"text": "hello"}}
+    async with started(command("echo"), os.environ, tmp_path, is_stateless=True) as client:
+        await client.initialize()
+        assert "echo" in await client.tools()
+        assert len(await client.call_repeatedly(call, 5, in_flight=2, seconds=30)) == 5

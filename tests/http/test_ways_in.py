@@ -1,5 +1,6 @@
 """The transports on one port, their limits, and how the server says how it is."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import anyio.lowlevel
 import pytest
 from mcp import MCPError
 
+from mcp_proxy.config import ServerSettings
+from mcp_proxy.http_server import listening_on
 from tests.http.listening import (
     INITIALIZE,
     PING,
@@ -33,6 +36,17 @@ async def test_the_old_transport_serves_calls_with_progress_beside_the_new_one(t
         await old.call_tool("echo__slow", {"seconds": 0.1}, progress_callback=progress)
         assert text_of(await new.call_tool("echo__echo", {"text": "beside"})) == "beside"
     assert progress.steps[0] == (0, 10, "step 0")
+
+
+def test_no_piece_of_an_answer_waits_for_the_acknowledgement_of_another() -> None:
+    with (
+        listening_on(ServerSettings(port=0)) as listener,
+        socket.create_connection(listener.getsockname()[:2]) as client,
+    ):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getpeername() == client.getsockname()
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
 async def test_the_old_transport_can_be_turned_off(tmp_path: Path) -> None:

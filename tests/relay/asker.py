@@ -44,6 +44,8 @@ LEVELS: list[str] = []
 WATCHED: set[str] = set()
 
 bus = InMemorySubscriptionBus()
+calls: list[Any] = []
+cancelled: list[Any] = []
 gates: defaultdict[str, anyio.Event] = defaultdict(anyio.Event)
 
 
@@ -62,7 +64,44 @@ async def ask(ctx: Context, arguments: Result) -> Result:
     answer: Result = {}
     for _ in range(arguments.get("times", 1)):
         answer = await ask_now(ctx, method, params)
+    await ctx.session.report_progress(1, 1, "answered")
+    if "then_logs" in arguments:
+        await note(ctx, {"level": "error", "data": arguments["then_logs"]})
     return said("answered", {"answer": answer})
+
+
+async def ask_both(ctx: Context, arguments: Result) -> Result:
+    """Ask the client two things at once."""
+    answers: dict[str, Result] = {}
+
+    async def ask_one(message: str) -> None:
+        answers[message] = await ask_now(
+            ctx, arguments["method"], {**arguments["params"], "message": message}
+        )
+
+    async with anyio.create_task_group() as tasks:
+        for message in ("one", "two"):
+            tasks.start_soon(ask_one, message)
+    return said("answered", answers)
+
+
+async def ask_counted(ctx: Context, arguments: Result) -> Result:
+    """Ask the client, `hold` the answer if told to, and say what `counts` says: this tool's calls, by id."""
+    calls.append(ctx.request_id)
+    try:
+        if arguments:
+            await ask_now(ctx, arguments["method"], arguments["params"])
+        await ctx.session.report_progress(1, 1, "answered")
+        if arguments.get("hold"):
+            await anyio.sleep_forever()
+    except anyio.get_cancelled_exc_class():
+        cancelled.append(ctx.request_id)
+        raise
+    return await counts(ctx, {})
+
+
+async def counts(_: Context, __: Result) -> Result:
+    return said("counted", {"calls": calls, "cancelled": cancelled})
 
 
 async def ask_now(ctx: Context, method: str, params: Result) -> Result:
@@ -124,6 +163,9 @@ async def crash(_: Context, __: Result) -> Result:
 
 TOOLS: dict[str, Callable[[Context, Result], Awaitable[Result]]] = {
     "ask": ask,
+    "ask_both": ask_both,
+    "ask_counted": ask_counted,
+    "counts": counts,
     "hold": hold,
     "let_go": let_go,
     "note": note,

@@ -1,5 +1,7 @@
 """Answers calls in every odd way: each tool is one, named for what it does."""
 
+from typing import Any
+
 from lines import Message, Served, requests, send, tool
 
 HELLO = {"content": [{"type": "text", "text": "hello"}]}
@@ -14,9 +16,10 @@ RESULTS: dict[str, Message] = {
     "empty": {},
 }
 
-ERRORS: dict[str, Message] = {
+ERRORS: dict[str, Any] = {
     "error": {"code": -32603, "message": "arguments wrong, says the server", "data": {"why": "it likes to"}},
     "error_without_data": {"code": -1, "message": "no"},
+    "error_is_text": "no",
 }
 
 OTHERS = ("twice", "another_id_first", "progress_for_nobody", "null_result")
