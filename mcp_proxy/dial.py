@@ -2,16 +2,18 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
 from typing import cast
 
+from httpx2 import Response
 from mcp import MCPError, StdioServerParameters
 from mcp.client._transport import TransportStreams
 from mcp.client.stdio import get_default_environment, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from mcp_types import CONNECTION_CLOSED
+from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND
 
 from mcp_proxy.config import HttpUpstream, StdioUpstream
 from mcp_proxy.process import Program, process_streams
@@ -19,18 +21,27 @@ from mcp_proxy.raw_calls import RawCalls
 from mcp_proxy.stderr_tail import StderrTail
 from mcp_proxy.watchdog import Watchdog
 
+_SESSION_ID = "mcp-session-id"
+
 NESTING = "SWITCHBOARD_NESTING"
 """Environment variable that counts how many switchboards a process stands behind."""
 
 
 @asynccontextmanager
 async def dial(
-    settings: StdioUpstream | HttpUpstream, stderr: StderrTail, watchdog: Watchdog
+    settings: StdioUpstream | HttpUpstream,
+    stderr: StderrTail,
+    watchdog: Watchdog,
+    on_session_lost: Callable[[], None],
 ) -> AsyncGenerator[tuple[AbstractAsyncContextManager[TransportStreams], RawCalls | None]]:
-    """The SDK's transport to an upstream, not yet entered, and the raw calls beside it where there are any."""
+    """The SDK's transport to an upstream, not yet entered, and the raw calls beside it where there are any.
+
+    Calls `on_session_lost` whenever a request over HTTP is refused because the server has forgotten the session.
+    """
     if isinstance(settings, HttpUpstream):
         headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
         async with create_mcp_http_client(headers=headers) as http:
+            http.event_hooks = {"response": [_telling_of_a_lost_session(on_session_lost)]}
             yield streamable_http_client(settings.url, http_client=http), None
         return
     own = {name: value.get_secret_value() for name, value in settings.env.items()}
@@ -51,6 +62,22 @@ async def dial(
                 yield process_streams(program, raw.pipe, errlog, watchdog), raw
             finally:
                 raw.pipe.close()  # it may never have been opened
+
+
+def _telling_of_a_lost_session(on_session_lost: Callable[[], None]) -> Callable[[Response], Awaitable[None]]:
+    """A hook for responses: 404 to a request with a session id says that the session is gone.
+
+    Streamable HTTP, Session Management, 2025-11-25: the client must then begin a new one. The status is all
+    there is to go by, and the SDK's client keeps it to itself.
+    """
+
+    async def look_at(response: Response) -> None:
+        is_refusal = response.status_code == HTTPStatus.NOT_FOUND and _SESSION_ID in response.request.headers
+        # Some say in the same way that a method is not found.
+        if is_refusal and str(METHOD_NOT_FOUND).encode() not in await response.aread():
+            on_session_lost()
+
+    return look_at
 
 
 def why_failed(error: BaseException, settings: StdioUpstream | HttpUpstream) -> str:

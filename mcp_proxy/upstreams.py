@@ -38,12 +38,19 @@ __all__ = ["NESTING", "State", "Status", "Upstream", "UpstreamUnavailableError"]
 _LASTING = 2.0
 """Seconds of being ready after which a connection counts as having lasted, and is made again at once."""
 
+_REFUSALS, _POLL = 1.0, 0.02
+"""Seconds that requests in a lost session have to be refused, and between looks whether they were."""
+
 _RECONNECT_GRACE = 5.0
 """Seconds a call waits for a connection that is being made at that moment."""
 
 _CLIENT = Implementation(name="switchboard", version=__version__)
 
 log = structlog.stdlib.get_logger()
+
+
+class _SessionLostError(UpstreamUnavailableError):
+    """The request was refused because the server no longer knows the session it came in; a new one is being made."""
 
 
 class Upstream:
@@ -78,6 +85,9 @@ class Upstream:
         self._scope = anyio.CancelScope()
         self._is_stopped = False
         self._opened = self._ready_at = 0.0
+        self._session_lost = anyio.Event()
+        self._lost_at = -math.inf
+        self._sending = 0
         self._changed = anyio.Event()
         self._settled = anyio.Event()
         self._started = anyio.Event()
@@ -171,29 +181,43 @@ class Upstream:
             MCPError: the upstream answered with an error, or asked for what nobody could answer.
         """
         with self._demand.lasting():
-            session = await self._connected_session()
-            caller = CALLER.get()
-            params = await self.relay.on_behalf_of(caller, params)
+            try:
+                return await self._request(method, params, on_progress)
+            except _SessionLostError:
+                # It was refused unread, so that it can be made again.
+                return await self._request(method, params, on_progress)
 
-            async def send(params: dict[str, Any]) -> dict[str, Any]:
-                return await self._send(session, method, params, on_progress)
+    async def _request(
+        self, method: str, params: Mapping[str, Any], on_progress: ProgressFnT | None
+    ) -> dict[str, Any]:
+        session = await self._connected_session()
+        caller = CALLER.get()
+        onward = await self.relay.on_behalf_of(caller, params)
 
-            with self.relay.carrying(caller):
-                return await self.relay.completed(await send(params), caller, params, send)
+        async def send(params: dict[str, Any]) -> dict[str, Any]:
+            return await self._send(session, method, params, on_progress)
+
+        with self.relay.carrying(caller):
+            return await self.relay.completed(await send(onward), caller, onward, send)
 
     async def _send(
         self, session: ClientSession, method: str, params: dict[str, Any], on_progress: ProgressFnT | None
     ) -> dict[str, Any]:
-        timeout = self._settings.call_timeout
+        timeout, lost = self._settings.call_timeout, self._session_lost
+        self._sending += 1
         try:
             return await send_raw(session, method, params, timeout=timeout, on_progress=on_progress)
         except MCPError as error:
+            if lost.is_set() and error.code != CONNECTION_CLOSED:
+                raise _SessionLostError(self._name, "it forgets the sessions it gives") from error
             if error.code == CONNECTION_CLOSED:
                 raise UpstreamUnavailableError(self._name, "the connection closed", in_flight=True) from error
             if error.code == REQUEST_TIMEOUT:
                 reason = f"no answer within {timeout:g} s (call_timeout)"
                 raise UpstreamUnavailableError(self._name, reason, in_flight=True) from error
             raise
+        finally:
+            self._sending -= 1
 
     async def _connected_session(self) -> ClientSession:
         if self.status.state in (State.CONNECTING, State.IDLE):
@@ -236,6 +260,7 @@ class Upstream:
         limit = self._settings.start_timeout
         stderr = StderrTail(self._name)
         self._changed = anyio.Event()
+        self._session_lost = anyio.Event()
         self._opened = anyio.current_time()
         reason = "the connection closed"
         try:
@@ -250,14 +275,18 @@ class Upstream:
         return f"{reason} (its last words: {stderr.last_words})" if stderr.last_words else reason
 
     async def _connect_and_follow(self, stderr: StderrTail, scope: anyio.CancelScope) -> None:
-        ended = anyio.Event()
+        ended, lost = anyio.Event(), self._session_lost
 
         def on_end() -> None:
             ended.set()
             self._changed.set()
 
+        def on_session_lost() -> None:
+            lost.set()
+            self._changed.set()
+
         async with (
-            dial(self._settings, stderr, self._watchdog) as (transport, raw),
+            dial(self._settings, stderr, self._watchdog, on_session_lost) as (transport, raw),
             RawClient(
                 telling_its_end(transport, on_end),
                 mode=self._settings.protocol,
@@ -286,6 +315,9 @@ class Upstream:
                 await self._changed.wait()
             if ended.is_set():
                 return
+            if self._session_lost.is_set():
+                await self._leave_lost_session()
+                return
             if self._changed.is_set():
                 self._changed = anyio.Event()
                 await self._publish(client)
@@ -293,6 +325,18 @@ class Upstream:
                 self._demand.forget()
                 self._disconnect(replace(self.status, state=State.IDLE))
                 return
+
+    async def _leave_lost_session(self) -> None:
+        """Have no more requests begin, and see those on their way refused: each hears it itself, and begins anew."""
+        before, self._lost_at = self._lost_at, anyio.current_time()
+        self._client = None
+        if self._lost_at - before < _LASTING:
+            return  # as any connection that does not last: with a pause before the next
+        self._become(replace(self.status, state=State.CONNECTING))
+        with anyio.move_on_after(_REFUSALS):
+            while self._sending:  # noqa: ASYNC110  what is in flight tells nobody but its caller
+                await anyio.sleep(_POLL)
+        self.restart(self._settings)
 
     @property
     def _patience(self) -> float:
