@@ -1,8 +1,9 @@
 """Does it lose answers, leak, or leave anything behind? A long run of mixed calls, while upstreams are killed.
 
-    python -m benchmarks.soak [--calls N] [--seconds S] [--json PATH]
+    python -m benchmarks.soak [--transport stdio|http] [--calls N] [--seconds S] [--json PATH]
 
 Exits 1 if a single answer was lost, doubled or wrong, if memory grew, or if anything was left. Linux only.
+When memory counts as grown is written in `soak_memory`.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +24,15 @@ from typing import IO
 
 from benchmarks.contestants import end_left_behind, environment, running
 from benchmarks.soak_links import Link, linked
-from benchmarks.soak_report import DRIFT_LIMIT, RECORD, Held, Record, Run, Sample, save, table
+from benchmarks.soak_memory import Sample
+from benchmarks.soak_report import RECORD, Held, Record, Run, save, table
 from benchmarks.soak_traffic import EVERYTHING_LISTED, UPSTREAMS, Ledger, Mix
 from tests.serving import configured
 
-CALLS: Mapping[str, int] = {"stdio": 100_000, "http": 30_000}
-"""By transport, so that either takes two or three minutes on two cores."""
-SECONDS = 900.0
+TRANSPORTS = ("stdio", "http")
+CALLS = 100_000
+"""Requests over each transport: some three minutes over stdio and ten over HTTP, on two cores."""
+SECONDS = 3600.0
 FIRST_CALLS = 300
 """Asked before anything is counted or killed, so that what is made once is there at the start."""
 
@@ -43,11 +46,15 @@ RECONNECT_EVERY = 500
 FIRST_KILL, KILL_EVERY = 0.5, 4.0
 """Seconds until one upstream is killed, and between that and the next."""
 
-SAMPLE_EVERY = 0.5
+SAMPLE_EVERY = 1.0
 """Seconds between one look at the memory and the next."""
 
 CALL_TIMEOUT = 20.0
 """Seconds; so long only takes what was lost on the way."""
+
+SESSION_IDLE = 30.0
+"""Seconds after which a session whose client has vanished ends. With the default, half an hour, a soak would only
+ever see such sessions gather, and never see one freed."""
 
 PATIENCE = 60.0
 """Seconds without any answer after which the run is over."""
@@ -57,8 +64,6 @@ SETTLING = 60.0
 
 LOG_SHOWN = 5000
 """Characters."""
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(slots=True)
@@ -127,7 +132,7 @@ class Soak:
     async def watch(self) -> None:
         """Measure the proxy's memory, again and again. Ends only by cancellation."""
         while True:
-            self.samples.append(Sample(self.ledger.last_id, resident_mib(self.link.client.process.pid)))
+            self.samples.append(sample(self.link.client.process.pid, self.ledger.last_id))
             await asyncio.sleep(SAMPLE_EVERY)
 
     def held(self) -> Held:
@@ -136,9 +141,14 @@ class Soak:
         return Held(sum(1 for _ in descriptors), len(running(self.folder)))
 
 
-def resident_mib(pid: int) -> float:
-    """The memory a process holds, in MiB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
+def sample(pid: int, requests: int) -> Sample:
+    """The memory a process holds once it has been asked so many requests."""
+    kib: dict[str, int] = {}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        name, amount, _ = line.split()
+        kib[name] = int(amount)
+    private = kib["Private_Clean:"] + kib["Private_Dirty:"]
+    return Sample(requests, round(kib["Rss:"] / 1024, 1), round(private / 1024, 1))
 
 
 async def soak(transport: str, calls: int, seconds: float, seed: int = 0) -> Run:
@@ -192,7 +202,7 @@ def _configuration(folder: Path) -> Path:
     upstreams = {
         name: {**upstream, "env": marks, "call_timeout": CALL_TIMEOUT} for name, upstream in UPSTREAMS.items()
     }
-    return configured(folder, upstreams, server={"startup_wait": SETTLING})
+    return configured(folder, upstreams, server={"startup_wait": SETTLING, "session_idle": SESSION_IDLE})
 
 
 def _in_flight(number: int) -> int:
@@ -233,14 +243,14 @@ async def _settled(held: Callable[[], Held], before: Held) -> Held:
     return now
 
 
-async def _record(calls: Mapping[str, int], seconds: float) -> Record:
+async def _record(transports: Sequence[str], calls: int, seconds: float) -> Record:
     runs: list[Run] = []
-    for transport, number in calls.items():
-        runs.append(run := await soak(transport, number, seconds))
+    for transport in transports:
+        runs.append(run := await soak(transport, calls, seconds))
         print(
             f"{transport}: {', '.join([*run.faults()]) or 'no fault'}", *run.examples, run.logged, sep="\n  "
         )
-        print(f"  {run.answers}\n  memory {run.drift:+.1%}, {run.mib_per_100k:+.2f} MiB per 100,000 requests")
+        print(f"  {run.answers}")
     return Record(
         date=datetime.now(UTC).date().isoformat(),
         python=platform.python_version(),
@@ -252,15 +262,16 @@ async def _record(calls: Mapping[str, int], seconds: float) -> Record:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("--calls", type=int, help="requests per transport (default 100,000, HTTP 30,000)")
+    parser.add_argument("--transport", choices=TRANSPORTS, help="this one only")
+    parser.add_argument("--calls", type=int, default=CALLS, help="requests over each transport")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="the most that either one may take")
     parser.add_argument("--json", type=Path, default=RECORD, help="where the record is written")
     arguments = parser.parse_args()
-    calls = {transport: arguments.calls or usual for transport, usual in CALLS.items()}
-    record = asyncio.run(_record(calls, arguments.seconds))
+    transports = (arguments.transport,) if arguments.transport else TRANSPORTS
+    record = asyncio.run(_record(transports, arguments.calls, arguments.seconds))
     save(record, arguments.json)
     print(f"\n{table(record)}")
-    sys.exit(any([*run.faults()] or run.drift > DRIFT_LIMIT for run in record.runs))
+    sys.exit(any([*run.faults()] for run in record.runs))
 
 
 if __name__ == "__main__":

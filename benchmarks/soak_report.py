@@ -2,19 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
-from statistics import linear_regression
 
 from pydantic import TypeAdapter
 
+from benchmarks.soak_memory import DRIFT_LIMIT, Memory, Sample, drift
+
 RECORD = Path(__file__).parent / "results" / "soak.json"
 
-WARM_UP = 0.1
-"""The part of a run after which memory counts."""
-
-DRIFT_LIMIT = 0.05
-"""The part of itself by which memory may have grown from after the warm-up to the end."""
+_KINDS: Mapping[Memory, str] = {"resident": "resident memory", "private": "private memory"}
 
 
 @dataclass(slots=True)
@@ -34,15 +30,6 @@ class Answers:
     doubled: int = 0
     unasked: int = 0
     """Answers to ids that were never asked, and progress of requests that were over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The proxy's process at one moment."""
-
-    requests: int
-    """Asked by then."""
-    resident_mib: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +74,12 @@ class Run:
     def requests(self) -> int:
         return sum(self.asked.values())
 
-    @property
-    def drift(self) -> float:
-        """The part by which resident memory grew from after the warm-up to the end."""
-        return self.memory_mib[1] / self.memory_mib[0] - 1
-
-    @property
-    def memory_mib(self) -> tuple[float, float]:
-        """The least resident memory of the tenth after the warm-up, and of the last one, in MiB.
-
-        The least, because large results on their way come and go: what stays without them is what leaks.
-        """
-        tenth = ceil(len(self.samples) * WARM_UP)
-        return _least(self.samples[tenth : 2 * tenth]), _least(self.samples[-tenth:])
-
-    @property
-    def mib_per_100k(self) -> float:
-        """MiB gained per 100,000 requests, after the warm-up, by least squares."""
-        counted = self.samples[ceil(len(self.samples) * WARM_UP) :]
-        line = linear_regression([s.requests for s in counted], [s.resident_mib for s in counted])
-        return line.slope * 100_000
+    def drift(self, memory: Memory) -> float:
+        """The part of itself by which memory grew after the warm-up; see `soak_memory`."""
+        return drift(self.samples, memory).part
 
     def faults(self) -> Iterator[str]:
-        """Everything that must not be, but for memory, in words."""
+        """Everything that must not be, in words."""
         answers, before, after = self.answers, self.before, self.after
         for count, what in (
             (answers.unanswered, "requests without an answer"),
@@ -123,6 +93,9 @@ class Run:
         ):
             if count > 0:
                 yield f"{count} {what}"
+        for memory, what in _KINDS.items():
+            if (grown := self.drift(memory)) > DRIFT_LIMIT:
+                yield f"{what} grew by {grown:.1%}"
         if self.logged:
             yield "errors in the proxy's log"
         if self.exit_code:
@@ -166,16 +139,12 @@ def table(record: Record) -> str:
         _row("answered twice, or unasked", runs, lambda run: f"{run.answers.doubled + run.answers.unasked}"),
         _row("wrong answers", runs, lambda run: f"{run.answers.wrong + run.answers.timed_out}"),
         _row("echo under this load, p50 / p99", runs, _echo),
-        _row("resident memory, after warm-up → end", runs, _memory),
+        *(_row(f"{what}, median and drift", runs, _drift_of(memory)) for memory, what in _KINDS.items()),
         _row("descriptors, start → end", runs, lambda run: _held(run, "descriptors")),
         _row("processes, start → end", runs, lambda run: _held(run, "processes")),
         _row("processes left behind", runs, lambda run: f"{run.left_behind}"),
     )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-
-
-def _least(samples: Sequence[Sample]) -> float:
-    return min(sample.resident_mib for sample in samples)
 
 
 def _row(head: str, runs: Sequence[Run], cell: Callable[[Run], str]) -> tuple[str, ...]:
@@ -186,9 +155,12 @@ def _echo(run: Run) -> str:
     return f"{run.echo_p50_ms:.0f} / {run.echo_p99_ms:.0f} ms"
 
 
-def _memory(run: Run) -> str:
-    before, after = run.memory_mib
-    return f"{before:.0f} → {after:.0f} MiB ({run.drift:+.1%})"
+def _drift_of(memory: Memory) -> Callable[[Run], str]:
+    def cell(run: Run) -> str:
+        found = drift(run.samples, memory)
+        return f"{found.median_mib:.0f} MiB, {found.part:+.1%}"
+
+    return cell
 
 
 def _held(run: Run, what: str) -> str:

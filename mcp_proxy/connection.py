@@ -21,7 +21,7 @@ from mcp_proxy.raw_calls import OnAnswer, OnProgress, RawCalls
 from mcp_proxy.raw_client import RawClient
 from mcp_proxy.relay import Relay
 from mcp_proxy.stderr_tail import StderrTail
-from mcp_proxy.upstream_status import LeftOut, UpstreamUnavailableError
+from mcp_proxy.upstream_status import LeftOut, SessionLostError, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
 from mcp_proxy.wire import send_raw, stamped, telling_its_end
 from tool_registry import Offer
@@ -35,8 +35,16 @@ class Connection:
     """A connection that stands. Made by `connected`."""
 
     def __init__(
-        self, name: str, settings: StdioUpstream | HttpUpstream, client: RawClient, raw: RawCalls | None
+        self,
+        name: str,
+        settings: StdioUpstream | HttpUpstream,
+        client: RawClient,
+        raw: RawCalls | None,
+        news: "News",
     ) -> None:
+        self.sending = 0
+        """How many requests are on their way through the SDK."""
+        self._news = news
         self._name = name
         self._settings = settings
         self._client = client
@@ -69,21 +77,27 @@ class Connection:
         """Send a request and return its result as it came.
 
         Raises:
+            SessionLostError: the server has forgotten the session; nothing was done.
             UpstreamUnavailableError: the connection ended, or the time limit passed.
             MCPError: the upstream answered with an error.
         """
         timeout = self._settings.call_timeout
+        self.sending += 1
         try:
             return await send_raw(
                 self._client.session, method, params, timeout=timeout, on_progress=on_progress
             )
         except MCPError as error:
+            if self._news.has_lost_session and error.code != CONNECTION_CLOSED:
+                raise SessionLostError(self._name, "it forgets the sessions it gives") from error
             if error.code == CONNECTION_CLOSED:
                 raise UpstreamUnavailableError(self._name, "the connection closed", in_flight=True) from error
             if error.code == REQUEST_TIMEOUT:
                 reason = f"no answer within {timeout:g} s (call_timeout)"
                 raise UpstreamUnavailableError(self._name, reason, in_flight=True) from error
             raise
+        finally:
+            self.sending -= 1
 
     def try_send(
         self, method: str, params: dict[str, Any], on_answer: OnAnswer, on_progress: OnProgress | None
@@ -101,10 +115,11 @@ class Connection:
 
 
 class News:
-    """What one connection has to tell its owner: that what is offered has changed, that it has ended."""
+    """What one connection has to tell its owner: that what is offered has changed, that it has ended or is lost."""
 
     def __init__(self) -> None:
         self.has_ended = False
+        self.has_lost_session = False
         self._arrived = anyio.Event()
 
     def changed(self) -> None:
@@ -114,6 +129,11 @@ class News:
     def ended(self) -> None:
         """The other side has closed the connection."""
         self.has_ended = True
+        self._arrived.set()
+
+    def lost_session(self) -> None:
+        """The server has refused a request because it has forgotten the session."""
+        self.has_lost_session = True
         self._arrived.set()
 
     @property
@@ -165,7 +185,7 @@ async def connected(
             log.debug("upstream.noise", upstream=name, problem=type(message).__name__)
 
     async with (
-        dial(settings, stderr, watchdog) as (transport, raw),
+        dial(settings, stderr, watchdog, news.lost_session) as (transport, raw),
         RawClient(
             telling_its_end(transport, news.ended),
             mode=settings.protocol,
@@ -180,4 +200,4 @@ async def connected(
         await client.discover()
         if raw:
             raw.on_log = relay.hear_now
-        yield Connection(name, settings, client, raw)
+        yield Connection(name, settings, client, raw, news)

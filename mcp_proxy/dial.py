@@ -2,9 +2,10 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import cast
 
 import httpx2
@@ -13,7 +14,7 @@ from mcp.client._transport import TransportStreams
 from mcp.client.stdio import get_default_environment, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from mcp_types import CONNECTION_CLOSED
+from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND
 
 from mcp_proxy import sse
 from mcp_proxy.config import HttpUpstream, StdioUpstream
@@ -21,6 +22,8 @@ from mcp_proxy.process import Program, process_streams
 from mcp_proxy.raw_calls import RawCalls
 from mcp_proxy.stderr_tail import StderrTail
 from mcp_proxy.watchdog import Watchdog
+
+_SESSION_ID = "mcp-session-id"
 
 NESTING = "SWITCHBOARD_NESTING"
 """Environment variable that counts how many switchboards a process stands behind."""
@@ -42,11 +45,17 @@ class OlderTransportError(Exception):
 
 @asynccontextmanager
 async def dial(
-    settings: StdioUpstream | HttpUpstream, stderr: StderrTail, watchdog: Watchdog
+    settings: StdioUpstream | HttpUpstream,
+    stderr: StderrTail,
+    watchdog: Watchdog,
+    on_session_lost: Callable[[], None],
 ) -> AsyncGenerator[tuple[AbstractAsyncContextManager[TransportStreams], RawCalls | None]]:
-    """The SDK's transport to an upstream, not yet entered, and the raw calls beside it where there are any."""
+    """The SDK's transport to an upstream, not yet entered, and the raw calls beside it where there are any.
+
+    Calls `on_session_lost` whenever a request over HTTP is refused because the server has forgotten the session.
+    """
     if isinstance(settings, HttpUpstream):
-        async with _http_transport(settings) as transport:
+        async with _http_transport(settings, on_session_lost) as transport:
             yield transport, None
         return
     own = {name: value.get_secret_value() for name, value in settings.env.items()}
@@ -71,7 +80,7 @@ async def dial(
 
 @asynccontextmanager
 async def _http_transport(
-    settings: HttpUpstream,
+    settings: HttpUpstream, on_session_lost: Callable[[], None]
 ) -> AsyncGenerator[AbstractAsyncContextManager[TransportStreams]]:
     """The transport to an address, not yet entered.
 
@@ -86,7 +95,7 @@ async def _http_transport(
         return
     async with create_mcp_http_client(headers=headers) as http:
         reception = _Reception()
-        http.event_hooks = {"response": [reception.note]}
+        http.event_hooks = {"response": [reception.note, _telling_of_a_lost_session(on_session_lost)]}
         try:
             yield streamable_http_client(settings.url, http_client=http, max_sse_event_size=sse.LARGEST_EVENT)
         except Exception as error:
@@ -119,6 +128,24 @@ class _Reception:
 def why_unmet(settings: StdioUpstream | HttpUpstream) -> str:
     """Why an upstream cannot be started as it is configured, in words for the user; usually empty."""
     return "; ".join(f"{problem.message} ({problem.key}); {problem.remedy}" for problem in settings.unmet)
+
+
+def _telling_of_a_lost_session(
+    on_session_lost: Callable[[], None],
+) -> Callable[[httpx2.Response], Awaitable[None]]:
+    """A hook for responses: 404 to a request with a session id says that the session is gone.
+
+    Streamable HTTP, Session Management, 2025-11-25: the client must then begin a new one. The status is all
+    there is to go by, and the SDK's client keeps it to itself.
+    """
+
+    async def look_at(response: httpx2.Response) -> None:
+        is_refusal = response.status_code == HTTPStatus.NOT_FOUND and _SESSION_ID in response.request.headers
+        # Some say in the same way that a method is not found.
+        if is_refusal and str(METHOD_NOT_FOUND).encode() not in await response.aread():
+            on_session_lost()
+
+    return look_at
 
 
 def why_failed(error: BaseException, settings: StdioUpstream | HttpUpstream) -> str:

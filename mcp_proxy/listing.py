@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import orjson
 import structlog
 from mcp import Client, MCPError
 from mcp_types.methods import serialize_server_result
@@ -16,6 +17,12 @@ from tool_registry.catalog import Definition
 
 _MOST_PAGES = 100
 """A server whose list never ends is cut off here."""
+
+_MOST_DEFINITIONS = 10_000
+"""A list goes no further; the largest servers known offer some hundreds."""
+
+_LARGEST_DEFINITION = 1024 * 1024
+"""Bytes of JSON. Every client is told of every definition, and no model could read a larger one."""
 
 _LIST_TIMEOUT = 60.0
 
@@ -66,31 +73,41 @@ class _Lister:
         params: dict[str, Any] = {}
         for _ in range(_MOST_PAGES):
             page = await send_raw(self.client.session, method, params, timeout=_LIST_TIMEOUT)
-            found += [item for item in _items(page, key) if self._can_be_listed(item, method, key)]
+            room = _MOST_DEFINITIONS - len(found)
+            items = _items(page, key)
+            found += [item for item in items[:room] if self._can_be_listed(item, method, key)]
+            if len(items) > room:
+                break
             cursor = page.get("nextCursor")
             if not cursor or cursor == params.get("cursor"):
                 return tuple(found)
             params = {"cursor": cursor}
-        log.warning("upstream.list_too_long", upstream=self.upstream, method=method, pages=_MOST_PAGES)
+        log.warning("upstream.list_too_long", upstream=self.upstream, method=method, kept=len(found))
         return tuple(found)
 
     def _can_be_listed(self, item: Any, method: str, key: str) -> bool:
         """Whether the protocol accepts the definition in either era; one it rejects would break the whole list."""
+        if (size := len(orjson.dumps(item))) > _LARGEST_DEFINITION:
+            self._leave_out(method, item, f"{size} bytes, of at most {_LARGEST_DEFINITION}")
+            return False
         try:
             for version in _ERAS:
                 serialize_server_result(method, version, {key: [item], **_COMPLETE})
         except ValidationError as error:
-            table = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
-            left_out = LeftOut(method, str(table.get("name", "?")), _why(error))
-            self.left_out.append(left_out)
-            log.warning(
-                "upstream.definition_left_out",
-                upstream=self.upstream,
-                method=method,
-                definition=str(left_out),
-            )
+            self._leave_out(method, item, _why(error))
             return False
         return True
+
+    def _leave_out(self, method: str, item: Any, reason: str) -> None:
+        table = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
+        left_out = LeftOut(method, str(table.get("name", "?")), reason)
+        self.left_out.append(left_out)
+        log.warning(
+            "upstream.definition_left_out",
+            upstream=self.upstream,
+            method=method,
+            definition=str(left_out),
+        )
 
 
 def _why(error: ValidationError) -> str:

@@ -13,9 +13,17 @@ from typing import Any, Protocol, Self, cast
 import anyio
 import orjson
 from mcp.shared.message import SessionMessage
-from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCMessage, jsonrpc_message_adapter
+from mcp_types import (
+    INTERNAL_ERROR,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 
+from mcp_proxy.reading import Unreadable, read
 from mcp_proxy.streams import Incoming, TappedStream
 
 Message = dict[str, Any]
@@ -62,6 +70,7 @@ class Lines:
             self._parts.append(rest)
             self._size += len(rest)
             if self._size > LONGEST_LINE:
+                self._parts, self._size = [], 0
                 raise OverflowError(f"a line of more than {LONGEST_LINE} bytes")
         return lines
 
@@ -103,7 +112,9 @@ class Pipe:
         self._reader, self._writer = reader, writer
 
     def received(self, data: bytes) -> None:
-        """Handle bytes as they come."""
+        """Handle bytes as they come; after the end there are none."""
+        if self._has_ended:
+            return
         try:
             lines = self._lines.feed(data)
         except OverflowError as error:
@@ -151,15 +162,27 @@ class Pipe:
         self._writable.set()
 
     def _handle(self, line: bytes) -> None:
-        try:
-            message: Any = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            self._hand_over(error)
+        message = read(line)
+        if isinstance(message, Unreadable):
+            self._reject(message)
             return
         if not isinstance(message, dict) or not self._take(cast("Message", message)):
             if self.watcher and isinstance(message, dict):
                 self.watcher.asked(cast("Message", message))
             self._hand_over(_for_sdk(cast("object", message)))
+
+    def _reject(self, line: Unreadable) -> None:
+        """Give whoever waits for an answer an error instead: the peer for one to its request, or our own side."""
+        if line.number is None:
+            self._hand_over(ValueError(line.why))
+        elif line.is_request:
+            why = f"the request cannot be read: {line.why}"
+            self.write({"jsonrpc": "2.0", "id": line.number, "error": {"code": PARSE_ERROR, "message": why}})
+        else:
+            error = {"code": INTERNAL_ERROR, "message": f"the answer cannot be read: {line.why}"}
+            answer = {"jsonrpc": "2.0", "id": line.number, "error": error}
+            if not self._take(answer):
+                self._hand_over(_for_sdk(answer))
 
     def pass_on(self, message: Message) -> None:
         """Give the SDK a message that `take` had kept back."""
@@ -170,12 +193,20 @@ class Pipe:
             self._to_sdk.send_nowait(item)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             return
-        if self._to_sdk.statistics().current_buffer_used > _READ_AHEAD and self._reader is not None:
+        if self._waiting > _READ_AHEAD and self._reader is not None:
             self._reader.pause_reading()
             self._reading_paused = True
 
+    @property
+    def _waiting(self) -> int:
+        """How many messages the SDK has yet to take."""
+        return self._to_sdk.statistics().current_buffer_used
+
     def _resume_reading(self) -> None:
-        if self._reading_paused and self._reader is not None and not self._reader.is_closing():
+        # Not after every message taken: one read may bring thousands.
+        if not self._reading_paused or self._waiting > _READ_AHEAD // 2:
+            return
+        if self._reader is not None and not self._reader.is_closing():
             self._reading_paused = False
             self._reader.resume_reading()
 

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, cast
 
+from mcp_types.methods import SERVER_NOTIFICATIONS
+
 from mcp_proxy.pipes import Message, Pipe
 
 _FIRST_ID = 1_000_000_000
 """Far above any id the SDK's session counts up to, and still an int of 32 bits."""
+
+_NOTIFICATIONS = frozenset(method for method, _ in SERVER_NOTIFICATIONS)
 
 OnAnswer = Callable[[Message | None], None]
 """Takes the response message, or None when the upstream went away without one."""
@@ -67,7 +71,9 @@ class RawCalls:
         if message["method"] == "notifications/message":
             return isinstance(params, dict) and self.on_log(cast("Message", params))
         if message["method"] != "notifications/progress":
-            return False
+            # One that no protocol version knows is nobody's, and may be one of very many.
+            method = message["method"]
+            return "id" not in message and isinstance(method, str) and method not in _NOTIFICATIONS
         token = cast("Message", params).get("progressToken") if isinstance(params, dict) else None
         if not isinstance(token, int) or token < _FIRST_ID:
             return False

@@ -100,9 +100,11 @@ class _RawSession(ClientSession):
         return await super()._on_request(dctx, method, params)
 
     async def _on_notify(
-        self, dctx: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
+        self,
+        dctx: DispatchContext[TransportContext],  # noqa: ARG002  the SDK's signature
+        method: str,
+        params: Mapping[str, Any] | None,
     ) -> None:
+        # Progress and cancellations the dispatcher has dealt with by now; others concern nobody.
         if method in _NOTIFICATIONS:
             await self._hear(method, dict(params or {}))
-        else:
-            await super()._on_notify(dctx, method, params)

@@ -39,6 +39,9 @@ _TIMEOUT = 10.0
 _REOPENED_AFTER = 5.0
 """Seconds from the end of a stream of changes to the next."""
 
+_MOST_TELLING = 1000
+"""Notifications that may wait for clients to read them; an upstream that sends more does so in vain."""
+
 _RETRY_KEYS = ("inputResponses", "requestState")
 
 _WHOSE = (
@@ -81,6 +84,8 @@ class Relay:
         """The most verbose level that any client has asked for."""
         self._watched: set[str] = set()
         self._watched_changed = anyio.Event()
+        self._telling = 0
+        self._is_flooded = False
 
     def lacks(self, capability: str) -> bool:
         """Whether the upstream was connected to and has not declared a capability of servers."""
@@ -156,7 +161,20 @@ class Relay:
         return await caller.ask(method, onward)
 
     async def hear(self, method: str, params: Message) -> None:
-        """Pass on a notification of the upstream."""
+        """Pass on a notification of the upstream, unless too many wait already."""
+        if self._telling >= _MOST_TELLING:
+            if not self._is_flooded:
+                log.warning("upstream.floods", upstream=self._upstream, method=method, waiting=self._telling)
+            self._is_flooded = True
+            return
+        self._telling += 1
+        try:
+            await self._pass_on(method, params)
+        finally:
+            self._telling -= 1
+            self._is_flooded = self._is_flooded and self._telling > 0
+
+    async def _pass_on(self, method: str, params: Message) -> None:
         if method == "notifications/message":
             level = params.get("level")
             if caller := self.attribution.cause(lambda caller: caller.takes_log(level)):

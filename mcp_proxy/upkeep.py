@@ -27,6 +27,9 @@ from tool_registry.visibility import unmatched, visible
 _LASTING = 2.0
 """Seconds of being ready after which a connection counts as having lasted, and is made again at once."""
 
+_REFUSALS, _POLL = 1.0, 0.02
+"""Seconds that requests in a lost session have to be refused, and between looks whether they were."""
+
 OnOffer = Callable[[Offer], Awaitable[None]]
 
 log = structlog.stdlib.get_logger()
@@ -60,6 +63,7 @@ class Upkeep:
         self._is_stopped = False
         self._ended = anyio.Event()
         self._opened = self._ready_at = 0.0
+        self._lost_at = -math.inf
 
     @property
     def status(self) -> Status:
@@ -156,6 +160,9 @@ class Upkeep:
                 await news.wait()
             if news.has_ended:
                 return
+            if news.has_lost_session:
+                await self._leave_lost_session(connection)
+                return
             if news.is_there:
                 news.take()
                 await self._publish(connection)
@@ -163,6 +170,18 @@ class Upkeep:
                 self._demand.forget()
                 self._disconnect(replace(self.status, state=State.IDLE))
                 return
+
+    async def _leave_lost_session(self, connection: Connection) -> None:
+        """Have no more requests begin, and see those on their way refused: each hears it itself, and begins anew."""
+        before, self._lost_at = self._lost_at, anyio.current_time()
+        self.connection = None
+        if self._lost_at - before < _LASTING:
+            return  # as any connection that does not last: with a pause before the next
+        self._standing.become(replace(self.status, state=State.CONNECTING))
+        with anyio.move_on_after(_REFUSALS):
+            while connection.sending:  # noqa: ASYNC110  what is in flight tells nobody but its caller
+                await anyio.sleep(_POLL)
+        self.restart(self.settings)
 
     @property
     def _patience(self) -> float:

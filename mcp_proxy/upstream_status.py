@@ -96,3 +96,7 @@ class UpstreamUnavailableError(Exception):
             else "is not available"
         )
         super().__init__(f"upstream {upstream!r} {detail}: {reason}")
+
+
+class SessionLostError(UpstreamUnavailableError):
+    """A request was refused because the server no longer knows the session it came in; a new one is being made."""

@@ -19,7 +19,7 @@ from mcp_proxy.dial import NESTING
 from mcp_proxy.pipes import Message
 from mcp_proxy.raw_calls import OnAnswer, OnProgress
 from mcp_proxy.upkeep import OnOffer, Upkeep
-from mcp_proxy.upstream_status import Standing, State, Status, UpstreamUnavailableError
+from mcp_proxy.upstream_status import SessionLostError, Standing, State, Status, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
 from tool_registry import Offer
 
@@ -155,15 +155,28 @@ class Upstream:
             MCPError: the upstream answered with an error, or asked for what nobody could answer.
         """
         with self._demand.lasting():
-            connection = await self._connected()
-            caller = CALLER.get()
-            params = await self.relay.on_behalf_of(caller, params)
+            try:
+                return await self._request(method, params, on_progress, first)
+            except SessionLostError:
+                # It was refused unread, so that it can be made again.
+                return await self._request(method, params, on_progress, None)
 
-            async def send(params: dict[str, Any]) -> dict[str, Any]:
-                return await connection.send(method, params, on_progress)
+    async def _request(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        on_progress: ProgressFnT | None,
+        first: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        connection = await self._connected()
+        caller = CALLER.get()
+        onward = await self.relay.on_behalf_of(caller, params)
 
-            with self.relay.attribution.carrying(caller):
-                return await self.relay.completed(first or await send(params), caller, params, send)
+        async def send(params: dict[str, Any]) -> dict[str, Any]:
+            return await connection.send(method, params, on_progress)
+
+        with self.relay.attribution.carrying(caller):
+            return await self.relay.completed(first or await send(onward), caller, onward, send)
 
     async def watch(self, uri: str) -> None:
         """Have it tell when a resource changes, and keep it running for that until `unwatch`.

@@ -45,7 +45,7 @@ class BareClient:
         await self.process.stdin.send(line + b"\n")
 
     async def receive(self) -> Message:
-        return json.loads(await self.lines.receive_until(b"\n", 1 << 24))
+        return json.loads(await self.lines.receive_until(b"\n", 1 << 26))
 
     async def request(self, method: str, **params: Any) -> Message:
         """The answer to a request."""

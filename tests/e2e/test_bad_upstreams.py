@@ -69,6 +69,11 @@ async def test_an_upstream_that_ends_itself_says_its_last_words(tmp_path: Path) 
     [
         pytest.param(script("crash_on_start"), id="crashes on start"),
         pytest.param(script("hang"), id="never answers"),
+        pytest.param(script("bad_list", "silent"), id="never lists"),
+        pytest.param(script("bad_list", "null"), id="lists null"),
+        pytest.param({"command": "true"}, id="exits with 0 at once"),
+        pytest.param({"command": "sleep", "args": ["600"]}, id="sleeps and never reads"),
+        pytest.param({"command": "yes"}, id="babbles for ever"),
         pytest.param({"command": "no-such-command-anywhere"}, id="does not exist"),
         pytest.param({"url": "http://127.0.0.1:9/mcp"}, id="nobody listens"),
     ],
@@ -99,6 +104,31 @@ async def test_a_broken_schema_costs_its_own_tool(tmp_path: Path) -> None:
         for name in ("bad__invalid_schema", "bad__remote_ref"):
             assert "its inputSchema is unusable" in text_of(await client.call_tool(name, {"n": 1}))
         assert text_of(await client.call_tool("bad__fine", {"n": 1})) == '{"n": 1}'
+
+
+@pytest.mark.parametrize(
+    ("way", "listed"),
+    [
+        (["endless"], {f"bad__tool_{page}" for page in range(100)}),
+        (["same_cursor"], {"bad__fine"}),
+        (["many"], {f"bad__tool_{number}" for number in range(10_000)}),
+        (["huge", "100"], {"bad__fine"}),
+        (["not_a_list"], set[str]()),
+        (["unclaimed"], set[str]()),
+        (["overclaimed"], {"bad__fine"}),
+    ],
+    ids=["endless", "same cursor", "many", "huge", "not a list", "unclaimed", "overclaimed"],
+)
+async def test_a_list_that_goes_wrong_is_taken_as_far_as_it_makes_sense(
+    tmp_path: Path, way: list[str], listed: set[str]
+) -> None:
+    upstreams = {"bad": script("bad_list", *way), "echo": script("echo")}
+    async with serving(configured(tmp_path, upstreams, server={"startup_wait": 60.0})) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        assert {name for name in names if name.startswith("bad__")} == listed
+        assert text_of(await client.call_tool("echo__echo", {"text": "x"})) == "x"
+        if "bad__fine" in listed:
+            assert text_of(await client.call_tool("bad__fine", {})) == "fine was called"
 
 
 async def test_a_tool_an_upstream_adds_is_announced_and_can_be_called(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 import os
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from tests.e2e.bare import BareClient, bare_client
-from tests.serving import configured, script
+from tests.http.listening import Listening, listening, over_http
+from tests.serving import Progress, configured, script, text_of
 
 
 async def upstream_pid(client: BareClient) -> int:
@@ -93,3 +97,115 @@ async def test_a_proxy_that_is_killed_leaves_no_upstream_behind(tmp_path: Path) 
         client.process.kill()
         for pid in pids:
             await gone(pid)
+
+
+MARK = "SWITCHBOARD_TEST_FAMILY"
+
+
+def families(folder: Path) -> dict[str, dict[str, Any]]:
+    """Upstreams that are trees of processes, each process marked: as npx makes them, and ones that will not go."""
+
+    def under_a_shell(name: str) -> dict[str, Any]:
+        # The second command keeps the shell from becoming the program.
+        return {"command": "sh", "args": ["-c", '"$@"; true', "sh", sys.executable, *script(name)["args"]]}
+
+    marked = {"env": {MARK: str(folder)}}
+    return {
+        "echo": {**script("echo"), **marked},
+        "tree": {**under_a_shell("echo"), **marked},
+        "stubborn": {**script("stubborn"), **marked},
+        "stubborn_tree": {**under_a_shell("stubborn"), **marked},
+    }
+
+
+def family(folder: Path) -> list[int]:
+    """Everything that runs with the mark (Linux)."""
+    wanted = f"{MARK}={folder}".encode()
+    found: list[int] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+async def until_gone(folder: Path) -> None:
+    """Return when nothing runs with the mark any more."""
+    while family(folder):  # noqa: ASYNC110  they are not our children
+        await anyio.sleep(0.01)
+
+
+async def close_stdin(client: BareClient) -> None:
+    assert client.process.stdin
+    await client.process.stdin.aclose()
+
+
+async def close_both(client: BareClient) -> None:
+    await client.lines.aclose()
+    await close_stdin(client)
+
+
+def signalled(number: signal.Signals) -> Callable[[BareClient], Any]:
+    async def send(client: BareClient) -> None:
+        client.process.send_signal(number)
+
+    return send
+
+
+ENDS = {
+    "the client closes the pipe": close_stdin,
+    "the client closes both pipes": close_both,
+    "SIGTERM": signalled(signal.SIGTERM),
+    "SIGINT": signalled(signal.SIGINT),
+    "SIGKILL": signalled(signal.SIGKILL),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the processes are found in /proc")
+@pytest.mark.parametrize("end", ENDS)
+async def test_no_process_of_any_tree_is_left_while_calls_are_in_flight(tmp_path: Path, end: str) -> None:
+    async with bare_client(configured(tmp_path, families(tmp_path))) as client:
+        await client.request("tools/list")
+        for name in ("echo", "tree"):
+            call = (
+                f'{{"jsonrpc":"2.0","id":"{name}","method":"tools/call",'
+                f'"params":{{"name":"{name}__slow","arguments":{{"seconds":60}}}}}}'
+            )
+            await client.send(call.encode())
+        for name in ("stubborn", "stubborn_tree"):
+            await client.request("tools/call", name=f"{name}__pids", arguments={})
+        # Two shells, four servers, and two children that do not go by themselves.
+        assert len(family(tmp_path)) == 8
+        await ENDS[end](client)
+        await client.process.wait()
+        await until_gone(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the processes are found in /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+async def test_over_http_none_is_left_either_while_clients_wait(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async def wait_in_a_call(server: Listening, progress: Progress) -> None:
+        with pytest.raises(BaseException):  # noqa: B017, PT011  however the client learns of it
+            async with over_http(server) as client:
+                await client.call_tool("echo__slow", {"seconds": 60}, progress_callback=progress)
+
+    with anyio.fail_after(60):
+        async with listening(configured(tmp_path, families(tmp_path)), end=number) as server:
+            async with over_http(server) as client:
+                assert text_of(await client.call_tool("stubborn__pids", {}))
+                assert text_of(await client.call_tool("stubborn_tree__pids", {}))
+                await client.call_tool("tree__echo", {"text": "x"})
+            assert len(family(tmp_path)) == 8
+            async with anyio.create_task_group() as tasks:
+                waiting = [Progress() for _ in range(5)]
+                for progress in waiting:
+                    tasks.start_soon(wait_in_a_call, server, progress)
+                for progress in waiting:
+                    await progress.begun.wait()
+                server.process.send_signal(number)
+            await server.process.wait()
+        await until_gone(tmp_path)

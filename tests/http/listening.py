@@ -1,6 +1,7 @@
 """A real `switchboard serve --transport http` on a free port, and what it logged."""
 
 import json
+import signal
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -64,8 +65,13 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(config: Path, *options: str, port: int = 0) -> AsyncGenerator[Listening]:
-    """A server with this configuration, by default on any free port; `options` stand before the command."""
+async def listening(
+    config: Path, *options: str, port: int = 0, end: signal.Signals = signal.SIGTERM
+) -> AsyncGenerator[Listening]:
+    """A server with this configuration, by default on any free port; `options` stand before the command.
+
+    It ends by the signal `end`, whoever sends it.
+    """
     start = command(config, *options, "serve", "--transport", "http", "--port", str(port))
     async with (
         await anyio.open_process([start.command, *start.args], stderr=PIPE, env=start.env) as process,
@@ -80,10 +86,10 @@ async def listening(config: Path, *options: str, port: int = 0) -> AsyncGenerato
             yield server
         finally:
             if process.returncode is None:
-                process.terminate()
+                process.send_signal(end)
             with anyio.fail_after(30, shield=True):
                 await process.wait()
-        assert process.returncode == 0
+        assert process.returncode == (-end if end is signal.SIGKILL else 0)
 
 
 async def until_ready(server: Listening) -> dict[str, Any]:

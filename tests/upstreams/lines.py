@@ -50,12 +50,15 @@ class Served:
         }
 
 
+def every_message() -> Iterator[Message]:
+    """Everything the client says."""
+    for line in sys.stdin:
+        yield json.loads(line)
+
+
 def requests() -> Iterator[Message]:
     """Every request of the client; its notifications are passed over."""
-    for line in sys.stdin:
-        message = json.loads(line)
-        if "id" in message:
-            yield message
+    return (message for message in every_message() if "id" in message)
 
 
 def send(message: Message) -> None:
