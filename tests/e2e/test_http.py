@@ -56,7 +56,11 @@ async def test_a_foreign_host_or_origin_is_turned_away(tmp_path: Path) -> None:
 async def test_an_upstream_over_http_that_goes_away_is_told_and_found_again(tmp_path: Path, era: str) -> None:
     (tmp_path / "behind").mkdir()
     behind, port = configured(tmp_path / "behind", {"echo": script("echo")}), free_port()
-    far = {"url": f"http://127.0.0.1:{port}/mcp", "protocol": "legacy" if era == "legacy" else "auto"}
+    far = {
+        "url": f"http://127.0.0.1:{port}/mcp",
+        "protocol": "legacy" if era == "legacy" else "auto",
+        "retry_pause": 1.0,
+    }
     async with serving(configured(tmp_path, {"far": far})) as client:
         async with listening(behind, port=port):
             with anyio.fail_after(60):
