@@ -47,8 +47,8 @@ class ClientSessions:
         if name not in own:
             if self.number_of(name) >= settings.max_clients:
                 reason = (
-                    f"{settings.max_clients} clients have a connection of their own to it already; "
-                    "end one of them, or raise its max_clients"
+                    f"of the clients that may have a connection of their own to it ({settings.max_clients}) "
+                    "there are as many already; end one of them, or raise its max_clients"
                 )
                 raise UpstreamUnavailableError(name, reason)
             if client not in self._own:

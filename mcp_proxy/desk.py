@@ -164,8 +164,11 @@ class Desk:
                 )
                 return result
         finally:
-            if self.board.journal:
+            if self.board.journal and task_id:
                 await self.board.journal.record_call(watch.record)
+            elif self.board.journal:
+                # Nobody waits for the disk, as nobody does on the fast lane.
+                self.board.journal.note(watch.record)
 
     def validation_of(self, tool: ToolEntry) -> Literal["enforce", "warn", "off"]:
         """What becomes of a call of `tool` whose arguments do not fit."""

@@ -21,6 +21,7 @@ from mcp_proxy.watchdog import Watchdog
 from tool_registry import Offer
 
 _REMOVED = "it was removed from the configuration"
+_NOW_SHARED = "its configuration was changed: clients share one connection from now on"
 
 
 class Fleet:
@@ -126,13 +127,14 @@ class Fleet:
         before = self.settings.enabled_upstreams
         self.settings = self.settings.model_copy(update={"upstreams": upstreams})
         enabled = self.settings.enabled_upstreams
-        leaving: list[Upstream] = []
+        leaving: dict[Upstream, str] = {}
         for name in self.upstreams.keys() - enabled.keys():
-            leaving += [self.upstreams[name], *self._reconfigure_sessions(name, None)]
+            gone = [self.upstreams[name], *self._reconfigure_sessions(name, None)]
+            leaving |= dict.fromkeys(gone, _REMOVED)
         for name in before.keys() & enabled.keys():
             if enabled[name] != before[name]:
                 self.upstreams[name].restart(self._for_all(enabled[name]))
-                leaving += self._reconfigure_sessions(name, enabled[name])
+                leaving |= dict.fromkeys(self._reconfigure_sessions(name, enabled[name]), _NOW_SHARED)
         is_changed = self._catalog.reconfigure(enabled)
         running = dict(self.upstreams)
         for name in enabled.keys() - before.keys():
@@ -140,8 +142,8 @@ class Fleet:
         # Those that are leaving stay within reach until their last calls have been answered.
         self.upstreams = running
         async with anyio.create_task_group() as tasks:
-            for upstream in leaving:
-                tasks.start_soon(upstream.stop, _REMOVED)
+            for upstream, reason in leaving.items():
+                tasks.start_soon(upstream.stop, reason)
             if is_changed:
                 await self._catalog.tell()
         self.upstreams = {name: running[name] for name in enabled}

@@ -1,6 +1,5 @@
 """Streamable HTTP: on the client's side of Switchboard, and on its upstreams'."""
 
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -57,11 +56,16 @@ async def test_a_foreign_host_or_origin_is_turned_away(tmp_path: Path) -> None:
 async def test_an_upstream_over_http_that_goes_away_is_told_and_found_again(tmp_path: Path, era: str) -> None:
     (tmp_path / "behind").mkdir()
     behind, port = configured(tmp_path / "behind", {"echo": script("echo")}), free_port()
-    far = {"url": f"http://127.0.0.1:{port}/mcp", "protocol": "legacy" if era == "legacy" else "auto"}
-    async with AsyncExitStack() as stack:
+    far = {
+        "url": f"http://127.0.0.1:{port}/mcp",
+        "protocol": "legacy" if era == "legacy" else "auto",
+        "retry_pause": 1.0,
+    }
+    async with serving(configured(tmp_path, {"far": far})) as client:
         async with listening(behind, port=port):
-            client = await stack.enter_async_context(serving(configured(tmp_path, {"far": far})))
-            assert "far__echo__echo" in {tool.name for tool in (await client.list_tools()).tools}
+            with anyio.fail_after(60):
+                while "far__echo__echo" not in {tool.name for tool in (await client.list_tools()).tools}:
+                    await anyio.lowlevel.checkpoint()
             assert (
                 text_of(await client.call_tool("far__echo__echo", {"text": "through two"})) == "through two"
             )

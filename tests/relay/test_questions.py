@@ -186,7 +186,7 @@ async def test_over_http_a_question_finds_the_very_call_that_caused_it(tmp_path:
 async def test_over_stdio_a_question_that_may_be_anybodys_is_put_to_nobody(tmp_path: Path, era: str) -> None:
     async with two_clients(tmp_path, "stdio", era) as ((first, ada), (second, grace)):
         async with begun(first, "a__hold", {"gate": "holding"}):
-            with pytest.raises(MCPError, match='several clients.*session = "per_client"'):
+            with pytest.raises(MCPError, match=r'several clients.*session = "per_client"'):
                 await second.call_tool("a__ask", FORM)
             await second.call_tool("a__note", {"level": "error", "data": "whose?"})
             await second.call_tool("a__let_go", {"gate": "holding"})
@@ -208,10 +208,12 @@ async def test_a_call_that_was_given_up_may_still_be_the_one_that_asks(tmp_path:
 
 
 async def test_one_client_with_several_calls_is_asked_all_the_same(tmp_path: Path) -> None:
-    async with two_clients(tmp_path, "stdio", "legacy") as ((first, ada), (_, grace)):
-        async with begun(first, "a__hold", {"gate": "holding"}):
-            answers = await first.call_tool("a__ask", FORM)
-            await first.call_tool("a__let_go", {"gate": "holding"})
+    async with (
+        two_clients(tmp_path, "stdio", "legacy") as ((first, ada), (_, grace)),
+        begun(first, "a__hold", {"gate": "holding"}),
+    ):
+        answers = await first.call_tool("a__ask", FORM)
+        await first.call_tool("a__let_go", {"gate": "holding"})
     assert (answers.structured_content or {})["answer"]["content"] == {"name": "Ada"}
     assert (ada.asked, grace.asked) == (["Your name?"], [])
 

@@ -1,5 +1,7 @@
 """Keeps a tally for whoever is connected, and asks them back: `tally.py [STARTS]` notes its starts in a file.
 
+With a file `STARTS.more` beside it, it has one more tool.
+
 A stand-in for every server with state in its process. It starts in no time, so that there can be many.
 """
 
@@ -24,6 +26,8 @@ TOOLS = [
 if len(sys.argv) > 1:
     with Path(sys.argv[1]).open("a", encoding="utf-8") as starts:
         starts.write(f"{os.getpid()}\n")
+    if Path(f"{sys.argv[1]}.more").exists():
+        TOOLS.append(tool("more"))
 
 count = 0
 asked = 0

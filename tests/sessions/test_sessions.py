@@ -40,6 +40,7 @@ from tests.sessions.parts import (
     tally,
     until,
 )
+from tests.upstream_options.parts import names
 
 
 @asynccontextmanager
@@ -179,6 +180,19 @@ async def test_what_lists_is_no_clients_process_and_does_not_stay(tmp_path: Path
         assert starts_in(tmp_path / "starts") == [listed, own]
 
 
+async def test_a_lazy_one_is_listed_anew_over_the_first_connection_there_is(tmp_path: Path) -> None:
+    async with served(tmp_path, lazy=True):
+        assert len(starts_in(tmp_path / "starts")) == 1
+    (tmp_path / "starts.more").touch()
+    async with served(tmp_path, lazy=True) as server, guest(server, "Ada") as (client, ada):
+        assert "t__more" not in await names(client)
+        assert len(starts_in(tmp_path / "starts")) == 1
+        await pid_of(client)
+        await ada.until(lambda: "notifications/tools/list_changed" in ada.methods())
+        assert "t__more" in await names(client)
+        assert len(starts_in(tmp_path / "starts")) == 2
+
+
 async def test_clients_without_a_session_share_one_connection(tmp_path: Path) -> None:
     async with served(tmp_path) as server, guest(server, "Ada") as (with_session, _):
         async with (
@@ -206,7 +220,7 @@ async def test_no_more_clients_than_may_have_one_and_the_next_is_told_why(tmp_pa
                 assert (await http.get("/readyz")).json()["client_sessions"] == {"t": 1}
             refused = await second.call_tool("t__pid", {})
             assert refused.is_error
-            assert "1 clients have a connection of their own to it already" in text_of(refused)
+            assert "there are as many already; end one of them, or raise its max_clients" in text_of(refused)
             page = SubscribeRequest(params=SubscribeRequestParams(uri="tally://page"))
             with pytest.raises(MCPError, match="max_clients"):
                 await second.session.send_request(page, EmptyResult)
