@@ -190,13 +190,21 @@ async def test_cancelling_the_request_that_brings_an_answer_cancels_the_call(
 
 
 async def test_a_client_that_brings_its_answer_twice_at_once_is_answered_twice(tmp_path: Path) -> None:
-    able = {**ENVELOPE, "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}}
+    able: dict[str, Any] = {
+        **ENVELOPE,
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+    }
     async with bare_client(configured(tmp_path, {"a": asker("legacy")}), able) as client:
         await client.request("tools/list")
         call: dict[str, Any] = {"name": "a__ask", "arguments": FORM}
         question = (await client.request("tools/call", **call))["result"]
-        answers = dict.fromkeys(question["inputRequests"], {"action": "decline"})
-        params = {**call, "requestState": question["requestState"], "inputResponses": answers, "_meta": able}
+        answers = {key: {"action": "decline"} for key in question["inputRequests"]}
+        params: dict[str, Any] = {
+            **call,
+            "requestState": question["requestState"],
+            "inputResponses": answers,
+            "_meta": able,
+        }
         lines = [
             json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
             for number in ("one", "two")
