@@ -15,8 +15,10 @@ from mcp.server.connection import Connection
 from mcp.shared.dispatcher import Outbound
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
     INVALID_REQUEST,
     LOG_LEVEL_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
     ClientCapabilities,
     LoggingLevel,
 )
@@ -27,6 +29,9 @@ Message = dict[str, Any]
 
 LEVELS: tuple[LoggingLevel, ...] = get_args(LoggingLevel)
 """Log levels, the most verbose first."""
+
+ENVELOPE = (PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY)
+"""The `_meta` that a stateless client says who it is with, on every request; a handshake-era client has none."""
 
 PATIENCE = 600.0
 """Seconds a question waits for its answer."""
@@ -167,6 +172,12 @@ def outbound_of(ctx: Context) -> Outbound:
 def is_stateless(ctx: Context) -> bool:
     """Whether a request is of the stateless era."""
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+
+def envelope_of(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The envelope of a stateless client's request."""
+    meta = _meta(params)
+    return {key: meta.get(key) for key in ENVELOPE}
 
 
 def declared_with(params: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -13,15 +13,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import anyio
-from mcp_types import (
-    CLIENT_CAPABILITIES_META_KEY,
-    CLIENT_INFO_META_KEY,
-    LOG_LEVEL_META_KEY,
-    PROTOCOL_VERSION_META_KEY,
-)
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types import LOG_LEVEL_META_KEY
 
-from mcp_proxy.callers import LEVELS, Context, connection_of, is_stateless, name_of
+from mcp_proxy.callers import ENVELOPE, LEVELS, Context, connection_of, envelope_of, is_stateless, name_of
 from mcp_proxy.desk import Desk
 from mcp_proxy.flights import (
     Flight,
@@ -40,7 +34,6 @@ from mcp_proxy.results import unavailable
 from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from tool_registry import ToolEntry, UnusableSchemaError
 
-_ENVELOPE = (CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY)
 _SWEEP = 1.0
 """Seconds between looks for calls whose time is up."""
 
@@ -57,6 +50,7 @@ class FastLane:
         self._server_info: Mapping[str, Any] = {}
         self._version: str | None = None
         self._client = ""
+        self._envelope: Mapping[str, Any] = {}
         self._handshake: LaneHandshakeCaller | None = None
         self._flights: dict[int | str, Flight] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -64,9 +58,10 @@ class FastLane:
     def open(self, ctx: Context, server_info: Mapping[str, Any]) -> None:
         """Take calls from now on: the SDK's server, `server_info`, has settled the protocol version by `ctx`."""
         self._version, self._client, self._server_info = ctx.protocol_version, name_of(ctx), server_info
-        self._handshake = (
-            None if is_stateless(ctx) else LaneHandshakeCaller(connection_of(ctx), self.pipe.write)
-        )
+        if is_stateless(ctx):
+            self._envelope = envelope_of(ctx.params)
+        else:
+            self._handshake = LaneHandshakeCaller(connection_of(ctx), self.pipe.write)
 
     def announce_tools(self) -> None:
         """Tell the client to list the tools anew."""
@@ -76,7 +71,7 @@ class FastLane:
         """Deal with a client's message, or return False to leave it to the SDK."""
         method = message.get("method")
         if method == "tools/call":
-            return self._version is not None and self._call(message, self._version)
+            return self._version is not None and self._call(message)
         if method == "notifications/cancelled":
             return self._cancel(message)
         return False
@@ -90,8 +85,8 @@ class FastLane:
             self._note(flight.record("cancelled"))
         self._flights.clear()
 
-    def _call(self, message: Message, version: str) -> bool:
-        call = _read(message, version)
+    def _call(self, message: Message) -> bool:
+        call = _read(message, self._envelope)
         tool = self._desk.seen.catalog.tools.get(call.name) if call else None
         if call is None or tool is None or tool.preset or message["id"] in self._flights:
             return False
@@ -223,8 +218,8 @@ class _PlainCall:
     progress_token: int | str | None
 
 
-def _read(message: Message, version: str) -> _PlainCall | None:
-    """The call in a request that is plain and in the settled era; the SDK has the errors for all others."""
+def _read(message: Message, envelope: Mapping[str, Any]) -> _PlainCall | None:
+    """The call in a request that is plain and has an envelope the SDK has accepted; it has the errors for all others."""
     number, params = message.get("id"), message.get("params")
     if not isinstance(number, int | str) or isinstance(number, bool) or not isinstance(params, dict):
         return None
@@ -233,10 +228,7 @@ def _read(message: Message, version: str) -> _PlainCall | None:
     if not isinstance(name, str) or not isinstance(arguments, dict) or not isinstance(meta, dict):
         return None
     meta = cast("dict[str, Any]", meta)
-    if version in MODERN_PROTOCOL_VERSIONS and not (
-        meta.get(PROTOCOL_VERSION_META_KEY) == version
-        and all(isinstance(meta.get(key), dict) for key in _ENVELOPE)
-    ):
+    if any(meta.get(key) != envelope.get(key) for key in ENVELOPE):
         return None
     if LOG_LEVEL_META_KEY in meta and meta[LOG_LEVEL_META_KEY] not in LEVELS:
         return None

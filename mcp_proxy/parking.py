@@ -205,7 +205,9 @@ class _ParkedCall:
     async def next(self) -> Message:
         """The outcome, or what has to be answered first."""
         while self._outcome is None and not self.caller.questions:
-            self.caller.asked = anyio.Event()
+            if self.caller.asked.is_set():
+                # Only then: a client that comes back twice waits twice for the same.
+                self.caller.asked = anyio.Event()
             await self.caller.asked.wait()
         if self._outcome is None:
             return self.asks

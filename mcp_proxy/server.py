@@ -190,10 +190,11 @@ class Front:
 
     async def _remember_client(self, ctx: Context, call_next: Callable[[Context], Awaitable[Any]]) -> Any:
         self._clients.remember(ctx)
-        # Handshake-era clients are settled once they say so, stateless ones with every request.
+        result = await call_next(ctx)
+        # Handshake-era clients are settled once they say so, stateless ones with every request that is accepted.
         if self._on_settled and (ctx.method == "notifications/initialized" or is_stateless(ctx)):
             self._on_settled(ctx, self.server.server_info_stamp)
-        return await call_next(ctx)
+        return result
 
     async def _tell_clients(self) -> None:
         before, self._told = self._told, self._desk.seen.catalog

@@ -51,7 +51,7 @@ class BareClient:
         """The answer to a request."""
         self.next_id += 1
         if self.envelope:
-            params = {**params, "_meta": self.envelope}
+            params = {**params, "_meta": {**self.envelope, **params.get("_meta", {})}}
         message = {"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params}
         await self.send(json.dumps(message).encode())
         while (answer := await self.receive()).get("id") != self.next_id:

@@ -189,6 +189,53 @@ async def test_cancelling_the_request_that_brings_an_answer_cancels_the_call(
     assert counted["cancelled"] == counted["calls"]
 
 
+async def test_a_client_that_brings_its_answer_twice_at_once_is_answered_twice(tmp_path: Path) -> None:
+    able: dict[str, Any] = {
+        **ENVELOPE,
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+    }
+    async with bare_client(configured(tmp_path, {"a": asker("legacy")}), able) as client:
+        await client.request("tools/list")
+        call: dict[str, Any] = {"name": "a__ask", "arguments": FORM}
+        question = (await client.request("tools/call", **call))["result"]
+        answers = {key: {"action": "decline"} for key in question["inputRequests"]}
+        params: dict[str, Any] = {
+            **call,
+            "requestState": question["requestState"],
+            "inputResponses": answers,
+            "_meta": able,
+        }
+        lines = [
+            json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+            for number in ("one", "two")
+        ]
+        await client.send("\n".join(lines).encode())
+        first, second = await client.receive(), await client.receive()
+    assert {first["id"], second["id"]} == {"one", "two"}
+    assert first["result"] == second["result"]
+
+
+MALFORMED: list[dict[str, Any]] = [
+    {"io.modelcontextprotocol/clientCapabilities": {"elicitation": 5}},
+    {"io.modelcontextprotocol/clientInfo": {}},
+    {LOG_LEVEL: "loud"},
+    {"progressToken": [1]},
+]
+
+
+@pytest.mark.parametrize("odd", MALFORMED, ids=str)
+async def test_a_malformed_envelope_is_refused_before_the_upstream_sees_the_call(
+    tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    async with bare_client(configured(tmp_path, {"a": asker("legacy")}), ENVELOPE) as client:
+        await client.request("tools/list")
+        for _ in range(2):
+            answer = await client.request("tools/call", name="a__ask_counted", arguments={}, _meta=odd)
+            assert answer["error"]["code"] == -32602
+        counted = await client.request("tools/call", name="a__counts", arguments={})
+    assert counted["result"]["structuredContent"]["calls"] == []
+
+
 async def test_two_questions_at_once_are_both_answered(tmp_path: Path, way: Way) -> None:
     ada = Person()
     config = configured(tmp_path, {"a": asker("legacy")})

@@ -149,10 +149,12 @@ async def asker_over(transport: str) -> AsyncGenerator[dict[str, Any]]:
     port = free_port()
     command = [sys.executable, str(ASKER), "--http", str(port)]
     async with await anyio.open_process(command, stdout=DEVNULL, stderr=DEVNULL) as process:
-        with anyio.fail_after(60):
-            await until_open(port)
-        yield {"url": f"http://127.0.0.1:{port}/mcp", "protocol": "legacy"}
-        process.terminate()
+        try:
+            with anyio.fail_after(60):
+                await until_open(port)
+            yield {"url": f"http://127.0.0.1:{port}/mcp", "protocol": "legacy"}
+        finally:
+            process.terminate()
 
 
 @asynccontextmanager
