@@ -25,6 +25,7 @@ _BESIDE_THE_POINT = {
         "lazy",
         "idle_stop",
         "validation",
+        "repair",
         "max_restarts",
         "retry_pause",
         "start_timeout",

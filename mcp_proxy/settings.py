@@ -109,6 +109,8 @@ class _UpstreamTable(_Table):
     """Which of those there are not."""
     validation: Literal["enforce", "warn", "off"] = "enforce"
     """What becomes of a call whose arguments do not fit the tool's schema: "warn" logs it and passes it on."""
+    repair: bool = True
+    """Put arguments right that only one reading fits ("5" where a number is wanted), and say so in the result."""
 
 
 class StdioUpstream(_UpstreamTable):

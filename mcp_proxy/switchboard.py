@@ -3,7 +3,7 @@
 The one place where the catalog is swapped and the parts are put together.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +24,22 @@ from mcp_proxy.journal import Journal, new_id
 from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.records import CallWatch, task_record, unfinished_record
 from mcp_proxy.reload import follow
+from mcp_proxy.results import with_repairs
 from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
-from tool_registry import ArgumentProblem, Catalog, Offer, ToolEntry, ToolIndex, UnusableSchemaError
+from tool_registry import (
+    ArgumentProblem,
+    Catalog,
+    Checked,
+    Offer,
+    Repair,
+    ToolEntry,
+    ToolIndex,
+    UnusableSchemaError,
+)
 from tool_registry.visibility import visible
 
+_LOGGED_REPAIRS = 20
 _REMOVED = "it was removed from the configuration"
 
 log = structlog.stdlib.get_logger()
@@ -132,6 +143,7 @@ class Switchboard:
             self.escalator,
             planner.threshold,
             planner.candidates,
+            self._repairs,
         )
         trace = Trace()
         try:
@@ -141,6 +153,8 @@ class Switchboard:
             if self.journal:
                 await self.journal.record_task(unfinished_record(task_id, client, task.text, trace, error))
             raise
+        if outcome.call and outcome.result is not None and outcome.repairs:
+            _log_repairs(outcome.call.tool, outcome.repairs)
         if self.journal:
             await self.journal.record_task(task_record(task_id, client, task.text, outcome))
         return outcome
@@ -154,7 +168,9 @@ class Switchboard:
         client: str = "",
         task_id: str | None = None,
     ) -> dict[str, Any]:
-        """Validate as the upstream's `validation` says and make a call, and note it in the journal.
+        """Validate and repair as the upstream's table says, make a call, and note it in the journal.
+
+        What was put right in the arguments is said in the result's `_meta`.
 
         Args:
             tool: the tool to call.
@@ -169,14 +185,16 @@ class Switchboard:
             UpstreamUnavailableError: the upstream is down, or went away before it answered.
             MCPError: the upstream answered with an error.
         """
-        arguments: Mapping[str, Any] = params.get("arguments") or {}
-        self._check(tool, arguments)
-        watch = CallWatch(tool, arguments, client, task_id)
+        checked = self._checked(tool, params.get("arguments") or {})
+        if checked.repairs:
+            _log_repairs(tool, checked.repairs)
+            params = {**params, "arguments": checked.arguments}
+        watch = CallWatch(tool, checked.arguments, client, task_id)
         try:
             with watch.watching():
                 params = {**params, "name": tool.name}
                 watch.result = result = await self.request(tool.upstream, "tools/call", params, on_progress)
-                return result
+                return with_repairs(result, checked.repairs) if checked.repairs else result
         finally:
             if self.journal:
                 await self.journal.record_call(watch.record)
@@ -231,23 +249,29 @@ class Switchboard:
             newcomer.relay.level = upstream.relay.level
         return newcomer
 
-    def _check(self, tool: ToolEntry, arguments: Mapping[str, Any]) -> None:
+    def _checked(self, tool: ToolEntry, arguments: Mapping[str, Any]) -> Checked:
         upstream = self.upstreams.get(tool.upstream)
         validation = upstream.validation if upstream else "enforce"
         if validation == "off":
-            return
+            return Checked(arguments)
         try:
-            problems = tool.check(arguments)
+            checked = tool.checked(arguments, repair=self._repairs(tool))
         except UnusableSchemaError as error:
             if validation == "enforce":
                 raise
             log.warning("call.unchecked", tool=tool.qualified, reason=str(error))
-            return
-        if problems and validation == "enforce":
-            raise InvalidArgumentsError(tool, problems)
-        for problem in problems:
+            return Checked(arguments)
+        if checked.problems and validation == "enforce":
+            raise InvalidArgumentsError(tool, checked.problems)
+        for problem in checked.problems:
             # Not the message, which quotes the value.
             log.warning("call.invalid_argument", tool=tool.qualified, pointer=problem.pointer)
+        return checked
+
+    def _repairs(self, tool: ToolEntry) -> bool:
+        """Whether the tool's arguments may be put right."""
+        upstream = self.upstreams.get(tool.upstream)
+        return upstream is None or upstream.repairs
 
     async def _take_offer(self, offer: Offer) -> None:
         settings = self.settings.enabled_upstreams.get(offer.upstream)
@@ -284,6 +308,12 @@ def _catalog(
     return Catalog(
         tuple(offers.get(name) or Offer(name, upstream.prefix) for name, upstream in upstreams.items())
     )
+
+
+def _log_repairs(tool: ToolEntry, repairs: Sequence[Repair]) -> None:
+    """Where, and what kind: values stay out of the log."""
+    told = [f"{repair.pointer} {repair.kind}" for repair in repairs]
+    log.info("call.repaired", tool=tool.qualified, repairs=told[:_LOGGED_REPAIRS], count=len(told))
 
 
 def _as_configured(offer: Offer | None, settings: StdioUpstream | HttpUpstream) -> Offer | None:

@@ -125,6 +125,11 @@ class Upstream:
         return self._settings.validation
 
     @property
+    def repairs(self) -> bool:
+        """Whether arguments that only one reading fits are put right."""
+        return self._settings.repair
+
+    @property
     def call_timeout(self) -> float:
         """Seconds a request may take."""
         return self._settings.call_timeout
