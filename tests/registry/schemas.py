@@ -25,7 +25,11 @@ arguments = st.dictionaries(st.sampled_from(NAMES), values, max_size=4)
 _plain: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.fixed_dictionaries(
         {"type": st.sampled_from(["integer", "number"])},
-        optional={"minimum": st.integers(-2, 6), "exclusiveMaximum": st.integers(2, 9), "multipleOf": st.just(2)},
+        optional={
+            "minimum": st.integers(-2, 6),
+            "exclusiveMaximum": st.integers(2, 9),
+            "multipleOf": st.just(2),
+        },
     ),
     st.fixed_dictionaries(
         {"type": st.just("string")},
@@ -63,6 +67,10 @@ def _objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
     )
 
 
+def _with_default(schema: dict[str, Any], default: Any) -> dict[str, Any]:
+    return {**schema, "default": default}
+
+
 def _inside(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
     several = st.lists(inner, min_size=1, max_size=3)
     return st.one_of(
@@ -75,7 +83,7 @@ def _inside(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[
         st.fixed_dictionaries({"oneOf": several}),
         st.fixed_dictionaries({"allOf": several}),
         st.fixed_dictionaries({"not": inner}),
-        st.builds(lambda schema, default: {**schema, "default": default}, inner, values),
+        st.builds(_with_default, inner, values),
     )
 
 

@@ -94,7 +94,9 @@ def test_repairing_twice_is_repairing_once(schema: dict[str, Any], given_argumen
 
 
 @given(schemas, arguments)
-def test_a_repair_makes_fewer_problems_of_more(schema: dict[str, Any], given_arguments: dict[str, Any]) -> None:
+def test_a_repair_makes_fewer_problems_of_more(
+    schema: dict[str, Any], given_arguments: dict[str, Any]
+) -> None:
     compiled = compile_schema(schema)
     before = {problem.pointer for problem in argument_problems(compiled, given_arguments)}
     checked = check(compiled, given_arguments)
