@@ -129,6 +129,10 @@ class _Reading:
     has_patterns: bool
     unjudged: list[str] = field(default_factory=list[str])
 
+    def member(self, schema: Any, at: str) -> Any:
+        # jsonschema does not say where a value is that `false` forbids.
+        return {"not": {}} if schema is False else self.any(schema, at)
+
     def any(self, value: Any, at: str) -> Any:
         if isinstance(value, Mapping):
             return self.schema(cast("Mapping[str, Any]", value), at)
@@ -146,7 +150,7 @@ class _Reading:
                     read[key] = value
             elif key in _MAPS and isinstance(value, Mapping):
                 members = cast("Mapping[str, Any]", value)
-                read[key] = {name: self.any(member, f"{place}/{name}") for name, member in members.items()}
+                read[key] = {name: self.member(member, f"{place}/{name}") for name, member in members.items()}
             elif key != "$schema" or not isinstance(value, str):
                 read[key] = self.any(value, place)
         self._without_unusable_patterns(read, at)

@@ -48,12 +48,12 @@ class Meter:
     """What is left of a check's steps."""
 
     def __init__(self, steps: int = STEP_LIMIT) -> None:
-        self._left = steps
+        self.left = steps
 
     def spend(self, steps: int) -> None:
         """Raises: TooManyStepsError: there are not so many left."""
-        self._left -= steps
-        if self._left < 0:
+        self.left -= steps
+        if self.left < 0:
             raise TooManyStepsError
 
 

@@ -41,7 +41,6 @@ _SENTENCES = {
     "maxProperties": "at most {} properties",
     "format": "a {} such as 2026-11-21 or 2026-11-21T09:30:00Z",
     "uniqueItems": "items that differ",
-    "not": "something else",
     "contains": "an item that fits its contains",
 }
 
@@ -138,6 +137,8 @@ def _expected(fault: Fault) -> str:
             expected = _options(wanted)
         case "pattern":
             expected = f"text that matches {str(wanted)[:_SHOWN]}"
+        case "not":
+            expected = "something else" if wanted else "nothing here"
         case "anyOf" | "oneOf":
             expected = _union(fault)
         case keyword if keyword in _SENTENCES:

@@ -88,7 +88,9 @@ def compile_schema(schema: Mapping[str, Any]) -> CompiledSchema:
     """
     try:
         text = json.dumps(schema, separators=(",", ":"))
-    except (RecursionError, TypeError, ValueError) as error:
+    except RecursionError as error:
+        raise UnusableSchemaError("the schema is nested too deeply") from error
+    except (TypeError, ValueError) as error:
         raise UnusableSchemaError(f"the schema cannot be written as JSON ({error})") from error
     if len(text) > CHARACTER_LIMIT:
         raise UnusableSchemaError(f"the schema is longer than {CHARACTER_LIMIT:,} characters")
