@@ -2,7 +2,7 @@
 
     python -m benchmarks.schemas
 
-Compiles every schema of tests/registry/real_schemas.jsonl.gz, makes arguments that fit it, and checks those.
+Compiles one in four of the schemas of tests/registry/real_schemas.jsonl.gz, makes arguments that fit it, and checks those.
 """
 
 import gzip
@@ -13,16 +13,17 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tool_registry.repair import check
-from tool_registry.safe_form import client_safe
 from tool_registry.schema import CompiledSchema, UnusableSchemaError, compile_schema
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = ROOT / "tests" / "registry" / "real_schemas.jsonl.gz"
 RECORD = Path(__file__).parent / "results" / "schemas.json"
-_ROUNDS = 20
+_ROUNDS = 5
+_EVERY = 4
+"""One schema of so many is taken."""
 
 _VALUES: Mapping[str, Any] = {
     "string": "hello world",
@@ -38,26 +39,26 @@ _VALUES: Mapping[str, Any] = {
 def arguments_for(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments that give every parameter a value of its type, or its first option."""
     made: dict[str, Any] = {}
-    for name, about in schema.get("properties", {}).items():
-        if not isinstance(about, dict):
-            continue
-        kind: Any = about.get("type")
-        kind = kind[0] if isinstance(kind, list) else kind
-        made[name] = about["enum"][0] if about.get("enum") else _VALUES.get(kind)
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    for name, about in properties.items():
+        if isinstance(about, dict):
+            member = cast("dict[str, Any]", about)
+            kinds: Any = member.get("type")
+            kind = str(cast("list[object]", kinds)[0]) if isinstance(kinds, list) else str(kinds)
+            made[name] = member["enum"][0] if member.get("enum") else _VALUES.get(kind)
     return made
 
 
 def measure() -> dict[str, Any]:
     """Compile and check everything; times in microseconds of processor time."""
     with gzip.open(SCHEMAS, "rt", encoding="utf-8") as lines:
-        schemas: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        schemas: list[dict[str, Any]] = [json.loads(line) for line in list(lines)[::_EVERY]]
     compiling: list[float] = []
     checking: list[float] = []
     slowly: list[float] = []
     unusable: list[str] = []
     quick = fitting = 0
     for schema in schemas:
-        client_safe(schema)
         began = time.process_time()
         try:
             compiled = compile_schema(schema)
@@ -103,6 +104,20 @@ def _slowly(compiled: CompiledSchema, arguments: dict[str, Any]) -> float:
 def _spread(values: list[float]) -> dict[str, float]:
     cuts = statistics.quantiles(values, n=100)
     return {"p50": round(cuts[49], 1), "p95": round(cuts[94], 1), "p99": round(cuts[98], 1)}
+
+
+def load() -> dict[str, Any]:
+    """The recorded results."""
+    return json.loads(RECORD.read_text(encoding="utf-8"))
+
+
+def said(record: Mapping[str, Any]) -> str:
+    """What a check costs, in a sentence."""
+    check_us, slow_us = record["check_us"], record["check_by_jsonschema_us"]
+    return (
+        f"{check_us['p50']:g} µs p50 and {check_us['p95']:g} µs p95, against {slow_us['p50']:g} and "
+        f"{slow_us['p95']:g} µs without the fast test, over {record['with_arguments_that_fit']:,} published tools"
+    )
 
 
 def main() -> None:
