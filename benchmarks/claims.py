@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import overhead_report, profile_report, soak_report
+from benchmarks import overhead_report, profile_report, schemas, soak_report
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,6 +25,7 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "overhead:added": lambda: overhead_report.added(overhead_report.load()),
     "profile:table": lambda: profile_report.table(profile_report.load()),
     "profile:conditions": lambda: profile_report.conditions(profile_report.load()),
+    "schemas:check": lambda: schemas.said(schemas.load()),
     "soak:table": lambda: soak_report.table(soak_report.load()),
 }
 """What each claim says, by the recorded results."""

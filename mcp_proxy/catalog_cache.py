@@ -28,6 +28,7 @@ _BESIDE_THE_POINT = {
         "session",
         "max_clients",
         "validation",
+        "repair",
         "max_restarts",
         "retry_pause",
         "start_timeout",

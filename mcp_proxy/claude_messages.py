@@ -1,30 +1,26 @@
 """The Messages API as values: a task and its candidates become a request body, a reply becomes an outcome. Pure.
 
 The API is stricter than MCP about a tool's schema, and one schema it dislikes fails the whole request;
-so each is made acceptable here, at the price of being looser: the real one still validates the call.
+so each is told in its client-safe form: the real one still validates the call.
 """
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from local_llm import Call, NoPlan, Plan, Task
-from tool_registry import Candidate, UnusableSchemaError
+from tool_registry import Candidate
 from tool_registry.naming import qualify
-from tool_registry.schema import compile_schema
+from tool_registry.safe_form import client_safe
 
 _DESCRIPTION_LIMIT = 2000
 _WORDS_LIMIT = 400
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PROPERTY_NAME_LIMIT = 64
-_COMBINATORS = ("allOf", "anyOf", "oneOf")
-_ANYTHING: Mapping[str, Any] = {}
-_TOP_LEVEL = ("required", "additionalProperties", "description", "$defs", "definitions")
-"""What a schema may keep at its top, beside its properties."""
 
 _INSTRUCTIONS = """\
 You turn a task into one call of one of the tools you are given. A proxy validates the call and carries it out.
@@ -88,7 +84,7 @@ class Reply(BaseModel):
 def offer(candidate: Candidate) -> OfferedTool:
     """A candidate as a tool of the API."""
     tool = candidate.tool
-    schema = acceptable_schema(tool.input_schema)
+    schema = client_safe(tool.input_schema)
     renamed = {
         qualify("", name, _PROPERTY_NAME_LIMIT): name
         for name in schema["properties"]
@@ -162,77 +158,7 @@ def _plan(
     )
 
 
-def acceptable_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` as the API takes it: 2020-12, an object, its properties at the top, no combinator there.
-
-    Alternatives are merged into one set of optional properties; a property whose schema is invalid
-    in 2020-12 (an older draft's, often) allows anything.
-    """
-    properties: dict[str, Any] = {}
-    required: list[str] = []
-    for part, binding in _parts(schema, schema):
-        for name, property_schema in _members(part.get("properties")).items():
-            properties.setdefault(name, property_schema)
-        required += _strings(part.get("required")) if binding else []
-    top = {key: schema[key] for key in _TOP_LEVEL if key in schema}
-    kept = {name: value if _is_valid(value) else _ANYTHING for name, value in properties.items()}
-    merged: dict[str, Any] = {
-        **top,
-        "type": "object",
-        "properties": kept,
-        "required": list(dict.fromkeys(required)),
-    }
-    return merged if _is_valid(merged) else {"type": "object", "properties": dict.fromkeys(kept, _ANYTHING)}
-
-
-def _parts(
-    schema: Mapping[str, Any], root: Mapping[str, Any], *, binding: bool = True, depth: int = 4
-) -> Iterator[tuple[Mapping[str, Any], bool]]:
-    """The schema and whatever it combines at its top; binding parts hold for every call."""
-    yield schema, binding
-    if depth == 0:
-        return
-    if target := _referenced(schema.get("$ref"), root):
-        yield from _parts(target, root, binding=binding, depth=depth - 1)
-    for key in _COMBINATORS:
-        branches = schema.get(key)
-        for branch in cast("list[Any]", branches) if isinstance(branches, list) else []:
-            yield from _parts(_members(branch), root, binding=binding and key == "allOf", depth=depth - 1)
-
-
-def _referenced(reference: object, root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a `#/$defs/Name` reference leads to; nothing for any other."""
-    path = reference.split("/") if isinstance(reference, str) else []
-    if len(path) != 3 or path[0] != "#":  # noqa: PLR2004
-        return {}
-    return _members(_members(root.get(path[1])).get(path[2]))
-
-
 def _with_names(schema: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     properties = {names.get(name, name): value for name, value in schema["properties"].items()}
     required = [names.get(name, name) for name in schema.get("required", ())]
     return {**schema, "properties": properties, "required": required}
-
-
-def _is_valid(schema: object) -> bool:
-    """Whether a schema is one of 2020-12, whatever its `$schema` says."""
-    if not isinstance(schema, Mapping):
-        return isinstance(schema, bool)
-    members = cast("Mapping[str, Any]", schema)
-    try:
-        compile_schema({key: value for key, value in members.items() if key != "$schema"})
-    except UnusableSchemaError:
-        return False
-    return True
-
-
-def _members(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
-
-
-def _strings(value: object) -> list[str]:
-    return (
-        [item for item in cast("list[object]", value) if isinstance(item, str)]
-        if isinstance(value, list)
-        else []
-    )

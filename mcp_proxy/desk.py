@@ -3,7 +3,7 @@
 The upstreams themselves, and when their catalog changes, are the switchboard's affair.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -18,10 +18,21 @@ from mcp_proxy.current_catalog import Snapshot
 from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.profile_settings import ExposingTable
 from mcp_proxy.records import Asked, CallWatch, task_record, unfinished_record
+from mcp_proxy.results import with_repairs
 from mcp_proxy.switchboard import Switchboard
-from tool_registry import ArgumentProblem, CatalogProblem, ToolEntry, ToolIndex, UnusableSchemaError
+from tool_registry import (
+    ArgumentProblem,
+    CatalogProblem,
+    Checked,
+    Repair,
+    ToolEntry,
+    ToolIndex,
+    UnusableSchemaError,
+)
 from tool_registry.exposure import definition_tokens
 from tool_registry.profiles import View, view
+
+_LOGGED_REPAIRS = 20
 
 log = structlog.stdlib.get_logger()
 
@@ -114,6 +125,7 @@ class Desk:
             self._escalator,
             planner.threshold,
             planner.candidates,
+            self._repairs,
         )
         trace = Trace()
         try:
@@ -123,6 +135,8 @@ class Desk:
             if board.journal:
                 await board.journal.record_task(unfinished_record(asked, trace, error))
             raise
+        if outcome.call and outcome.result is not None and outcome.repairs:
+            _log_repairs(outcome.call.tool, outcome.repairs)
         if board.journal:
             await board.journal.record_task(task_record(asked, outcome))
         return outcome
@@ -136,7 +150,9 @@ class Desk:
         client: str = "",
         task_id: str | None = None,
     ) -> dict[str, Any]:
-        """Validate as `validation_of` the tool says and make a call, and note it in the journal.
+        """Validate and repair as the upstream's table says, make a call, and note it in the journal.
+
+        What was put right in the arguments is said in the result's `_meta`.
 
         Args:
             tool: the tool to call.
@@ -151,18 +167,19 @@ class Desk:
             UpstreamUnavailableError: the upstream is down, or went away before it answered.
             MCPError: the upstream answered with an error.
         """
-        arguments: Mapping[str, Any] = params.get("arguments") or {}
-        self._check(tool, arguments)
-        watch = CallWatch(tool, arguments, client, task_id)
+        checked = self._checked(tool, params.get("arguments") or {})
+        params = {**params, "name": tool.name}
+        if checked.repairs:
+            _log_repairs(tool, checked.repairs)
+        if checked.repairs or tool.preset:
+            params["arguments"] = tool.completed(checked.arguments)
+        watch = CallWatch(tool, checked.arguments, client, task_id)
         try:
             with watch.watching():
-                params = {**params, "name": tool.name}
-                if tool.preset:
-                    params["arguments"] = tool.completed(arguments)
                 watch.result = result = await self.board.request(
                     tool.upstream, "tools/call", params, on_progress
                 )
-                return result
+                return with_repairs(result, checked.repairs) if checked.repairs else result
         finally:
             if self.board.journal and task_id:
                 await self.board.journal.record_call(watch.record)
@@ -175,19 +192,31 @@ class Desk:
         upstream = self.board.upstreams.get(tool.upstream)
         return self._table.validation or (upstream.validation if upstream else "enforce")
 
-    def _check(self, tool: ToolEntry, arguments: Mapping[str, Any]) -> None:
+    def _checked(self, tool: ToolEntry, arguments: Mapping[str, Any]) -> Checked:
         validation = self.validation_of(tool)
         if validation == "off":
-            return
+            return Checked(arguments)
         try:
-            problems = tool.check(arguments)
+            checked = tool.checked(arguments, repair=self._repairs(tool))
         except UnusableSchemaError as error:
             if validation == "enforce":
                 raise
             log.warning("call.unchecked", tool=tool.qualified, reason=str(error))
-            return
-        if problems and validation == "enforce":
-            raise InvalidArgumentsError(tool, problems)
-        for problem in problems:
+            return Checked(arguments)
+        if checked.problems and validation == "enforce":
+            raise InvalidArgumentsError(tool, checked.problems)
+        for problem in checked.problems:
             # Not the message, which quotes the value.
             log.warning("call.invalid_argument", tool=tool.qualified, pointer=problem.pointer)
+        return checked
+
+    def _repairs(self, tool: ToolEntry) -> bool:
+        """Whether the tool's arguments may be put right."""
+        upstream = self.board.upstreams.get(tool.upstream)
+        return upstream is None or upstream.repairs
+
+
+def _log_repairs(tool: ToolEntry, repairs: Sequence[Repair]) -> None:
+    """Where, and what kind: values stay out of the log."""
+    told = [f"{repair.pointer} {repair.kind}" for repair in repairs]
+    log.info("call.repaired", tool=tool.qualified, repairs=told[:_LOGGED_REPAIRS], count=len(told))

@@ -4,7 +4,7 @@ The flow is `carry_out`, read downward. What it touches comes in as ports; the c
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from local_llm import Call, NoPlan, Plan, Planner, Task
 from mcp_proxy.escalation import EscalationError, Escalator, Usage
 from mcp_proxy.gate import Ask, Decision, Escalate, Execute, Refuse, decide
-from tool_registry import Candidate, ToolIndex, UnusableSchemaError
+from tool_registry import Candidate, Repair, ToolEntry, ToolIndex, UnusableSchemaError
 from tool_registry.repair import read_text
 
 
@@ -51,6 +51,8 @@ class Outcome:
     """The upstream's CallToolResult as it came."""
     usage: Usage | None = None
     """What an escalation cost."""
+    repairs: tuple[Repair, ...] = ()
+    """What was put right in the arguments of `call`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class Ports:
     escalator: Escalator | None = None
     threshold: float = 0.6
     candidates: int = 20
+    repairs: Callable[[ToolEntry], bool] = lambda _: True
+    """Whether a tool's arguments may be put right."""
 
 
 @dataclass(slots=True)
@@ -121,6 +125,8 @@ class Trace:
     usage: Usage | None = None
     plan: Plan | NoPlan | None = None
     """The latest plan."""
+    repairs: tuple[Repair, ...] = ()
+    """What was put right in its arguments."""
     _last: float = field(default_factory=time.perf_counter)
 
     def lap(self, stage: str) -> None:
@@ -150,12 +156,12 @@ async def carry_out(
     trace.lap("retrieve")
 
     plan = _with_answers_read(task, await ports.planner.plan(task, candidates))
-    decision: Settled = _judge(plan, ports, trace)
+    plan, decision = _judge(plan, ports, trace)
     trace.lap("plan")
 
     if isinstance(decision, Escalate) and ports.escalator and not dry_run:
         plan = _with_answers_read(task, await _escalate(task, candidates, decision, ports.escalator, trace))
-        decision = _judge(plan, ports, trace)
+        plan, decision = _judge(plan, ports, trace)
         trace.lap("escalate")
 
     if isinstance(decision, Ask) and not dry_run:
@@ -178,6 +184,7 @@ async def carry_out(
         call=plan.call if isinstance(plan, Plan) else None,
         result=result,
         usage=trace.usage,
+        repairs=trace.repairs,
     )
 
 
@@ -195,16 +202,38 @@ def _with_answers_read(task: Task, plan: Plan | NoPlan) -> Plan | NoPlan:
     return replace(plan, call=replace(plan.call, arguments=arguments))
 
 
-def _judge(plan: Plan | NoPlan, ports: Ports, trace: Trace, *, approved: bool = False) -> Decision:
-    """Check the planned arguments against the tool's schema and let the gate decide."""
+def _judge(
+    plan: Plan | NoPlan, ports: Ports, trace: Trace, *, approved: bool = False
+) -> tuple[Plan | NoPlan, Settled]:
+    """Check and repair the planned arguments by the tool's schema, and let the gate decide.
+
+    Repairs add up as long as it is the same tool that is judged again.
+    """
+    problems = ()
     try:
-        problems = plan.call.tool.check(plan.call.arguments) if isinstance(plan, Plan) else ()
+        if isinstance(plan, Plan):
+            tool = plan.call.tool
+            checked = tool.checked(plan.call.arguments, repair=ports.repairs(tool))
+            known = trace.repairs if _is_of(trace.plan, tool) else ()
+            problems, trace.repairs = checked.problems, (*known, *checked.repairs)
+            plan = _with_arguments(plan, checked.arguments)
+        else:
+            trace.repairs = ()
         decision = decide(plan, problems, approved=approved, threshold=ports.threshold)
     except UnusableSchemaError as error:
         decision = Escalate(f"the upstream's inputSchema cannot be used: {error}")
     trace.plan = plan
     trace.route.append(f"{plan.planner}: {type(decision).__name__.lower()}: {_reason(plan, decision)}")
-    return decision
+    return plan, decision
+
+
+def _is_of(plan: Plan | NoPlan | None, tool: ToolEntry) -> bool:
+    return isinstance(plan, Plan) and plan.call.tool is tool
+
+
+def _with_arguments(plan: Plan, arguments: Mapping[str, Any]) -> Plan:
+    missing = tuple(name for name in plan.missing if name not in arguments)
+    return replace(plan, call=replace(plan.call, arguments=arguments), missing=missing)
 
 
 async def _escalate(
@@ -230,11 +259,9 @@ async def _settle(plan: Plan | NoPlan, ask: Ask, ports: Ports, trace: Trace) -> 
             return plan, CannotAsk(f"{decision.reason}; {answer.reason}")
         if isinstance(answer, Declined):
             return plan, answer
-        call = replace(plan.call, arguments={**plan.call.arguments, **answer.values})
-        missing = tuple(name for name in plan.missing if name not in answer.values)
         approved = not decision.questions
-        plan = replace(plan, call=call, missing=missing)
-        decision = _judge(plan, ports, trace, approved=approved)
+        plan = _with_arguments(plan, {**plan.call.arguments, **answer.values})
+        plan, decision = _judge(plan, ports, trace, approved=approved)
     if isinstance(decision, Ask):
         return plan, CannotAsk(f"the answer left something open: {decision.reason}")
     return plan, decision

@@ -1,16 +1,20 @@
 """Outcomes as MCP tool results: the upstream's content unchanged, and beside it what was done and why."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
 from local_llm import Plan
 from mcp_proxy.pipeline import Ending, Outcome
-from tool_registry import ArgumentProblem, ToolEntry
+from tool_registry import ArgumentProblem, Repair, ToolEntry
 
 _SHOWN_ARGUMENTS = 600
 _SHOWN_ALTERNATIVES = 5
+_SHOWN_REPAIRS = 100
+
+REPAIRS_META_KEY = "switchboard/repairs"
+"""In a result's `_meta`: a list of {"pointer", "kind", "text"}."""
 
 OUTCOME_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -81,7 +85,16 @@ def outcome_result(outcome: Outcome) -> dict[str, Any]:
     content = [*result.get("content", []), text_block(summary(outcome))]
     meta = {"_meta": result["_meta"]} if "_meta" in result else {}
     failed = result.get("isError", False) if result else outcome.ending is not Ending.PLANNED
-    return {"content": content, "structuredContent": describe(outcome), "isError": failed, **meta}
+    told = {"content": content, "structuredContent": describe(outcome), "isError": failed, **meta}
+    return with_repairs(told, outcome.repairs)
+
+
+def with_repairs(result: Mapping[str, Any], repairs: Sequence[Repair]) -> dict[str, Any]:
+    """A result whose `_meta` says, as `switchboard/repairs`, what was put right in the arguments, if anything."""
+    if not repairs:
+        return dict(result)
+    told = [repair.described() for repair in repairs[:_SHOWN_REPAIRS]]
+    return {**result, "_meta": {**(result.get("_meta") or {}), REPAIRS_META_KEY: told}}
 
 
 def summary(outcome: Outcome) -> str:

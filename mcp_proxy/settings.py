@@ -73,6 +73,8 @@ class _UpstreamTable(Table):
     """Which of those there are not."""
     validation: Literal["enforce", "warn", "off"] = "enforce"
     """What becomes of a call whose arguments do not fit the tool's schema: "warn" logs it and passes it on."""
+    repair: bool = True
+    """Put arguments right that only one reading fits ("5" where a number is wanted), and say so in the result."""
     _unmet: tuple[ConfigProblem, ...] = PrivateAttr(default=())
 
     @property

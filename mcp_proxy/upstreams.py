@@ -70,6 +70,11 @@ class Upstream:
         return self._upkeep.settings.validation
 
     @property
+    def repairs(self) -> bool:
+        """Whether arguments that only one reading fits are put right."""
+        return self._upkeep.settings.repair
+
+    @property
     def call_timeout(self) -> float:
         """Seconds a request may take."""
         return self._upkeep.settings.call_timeout

@@ -11,10 +11,10 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
-from jsonschema.protocols import Validator
-
 from tool_registry.naming import distinguish, qualify
-from tool_registry.schema import ArgumentProblem, argument_problems, compile_schema
+from tool_registry.problems import ArgumentProblem
+from tool_registry.repair import Checked, check
+from tool_registry.schema import CompiledSchema, argument_problems, compile_schema
 
 E = TypeVar("E", bound="Entry")
 
@@ -89,7 +89,7 @@ class ToolEntry(Entry):
         )
 
     @cached_property
-    def validator(self) -> Validator:
+    def compiled(self) -> CompiledSchema:
         """The compiled inputSchema; compiled on first use.
 
         Raises:
@@ -103,7 +103,15 @@ class ToolEntry(Entry):
         Raises:
             UnusableSchemaError: the upstream's schema is itself invalid.
         """
-        return argument_problems(self.validator, arguments)
+        return argument_problems(self.compiled, arguments)
+
+    def checked(self, arguments: Mapping[str, Any], *, repair: bool = True) -> Checked:
+        """`arguments` checked by the inputSchema, and repaired as far as that loses nothing; see `repair.check`.
+
+        Raises:
+            UnusableSchemaError: the upstream's schema is itself invalid.
+        """
+        return check(self.compiled, arguments, repair=repair)
 
     def completed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """`arguments` with those that the configuration gives."""

@@ -1,23 +1,35 @@
 """JSON Schema for tool arguments: compile an inputSchema, and say what is wrong with arguments.
 
-Schemas come from strangers: each is compiled alone, and a `$ref` that leaves it is never fetched.
+Schemas come from strangers: each is compiled alone, bounded in size and in the time it takes, and a `$ref` that
+leaves it is never fetched.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import lru_cache
+from itertools import islice
+from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import SchemaError, UnknownType
 from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-_SHOWN = 160
-"""How much of an offending value a message may quote, in characters."""
+from tool_registry.dialect import Draft, Readable, TooLargeError, readable
+from tool_registry.faults import Fault, fault_of, pointer_of
+from tool_registry.keywords import METER, PLAIN, STEP_LIMIT, Meter, TooManyStepsError, bounded_validator
+from tool_registry.patterns import UnusablePatternError
+from tool_registry.problems import ArgumentProblem, problems_of
+from tool_registry.quick import QuickCheck, quick_check
 
-_NOTHING_FETCHED: Registry[Any] = Registry()
+CHARACTER_LIMIT = 1 << 20
+"""Longest schema that is looked at, in characters of JSON."""
+
+FAULT_LIMIT = 64
+"""How many things wrong with arguments are looked for."""
+
+_BROKEN = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, UnknownType)
+"""What jsonschema raises where a `$ref` leads to something its metaschema check has never seen."""
 
 
 class UnusableSchemaError(Exception):
@@ -25,71 +37,114 @@ class UnusableSchemaError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ArgumentProblem:
-    """One thing wrong with a tool's arguments."""
+class CompiledSchema:
+    """A schema ready to check arguments with. Checks may run in several threads."""
 
-    pointer: str
-    """JSON Pointer (RFC 6901) into the arguments; empty for the arguments as a whole."""
-    message: str
-    missing: str | None = None
-    """The parameter that is absent though required, when that is the problem."""
+    draft: Draft
+    """What it is read as."""
+    unjudged: tuple[str, ...]
+    """Parts that arguments are not checked by, each with its place and why."""
+    declared_names: frozenset[str]
+    """Every property that it names anywhere."""
+    validator: Validator
+    is_surely_valid: QuickCheck | None
+    """A fast test for the common case: True is a verdict, False says nothing. None where there is none."""
 
-    def __str__(self) -> str:
-        return f"{self.pointer or '/'}: {self.message}"
+    def faults(self, arguments: Any, meter: Meter | None = None, limit: int = FAULT_LIMIT) -> list[Fault]:
+        """What is wrong, at most `limit` faults, by place; `meter` is for checks that share their steps.
+
+        Raises:
+            UnusableSchemaError: a `$ref` leads nowhere inside the schema, or loops; or it takes too many steps.
+        """
+        token = METER.set(meter or Meter())
+        try:
+            # Ties keep the schema's order.
+            errors = islice(self.validator.iter_errors(arguments), limit)
+            return sorted(map(fault_of, errors), key=lambda fault: pointer_of(fault.path))
+        except Unresolvable as error:
+            raise UnusableSchemaError(f"$ref {error.ref!r} does not resolve inside the schema") from error
+        except RecursionError as error:
+            raise UnusableSchemaError(
+                "the schema refers to itself without end, or the arguments are nested too deeply"
+            ) from error
+        except TooManyStepsError as error:
+            raise UnusableSchemaError(
+                f"checking these arguments takes more than {STEP_LIMIT:,} steps; "
+                'validation = "off" in the upstream\'s table passes them on unchecked'
+            ) from error
+        except _BROKEN as error:
+            raise UnusableSchemaError(f"a $ref leads to something that is no schema ({error})") from error
+        finally:
+            METER.reset(token)
 
 
-def compile_schema(schema: Mapping[str, Any]) -> Validator:
-    """A validator for `schema`, in the draft its `$schema` names, else 2020-12 (the MCP default).
+def compile_schema(schema: Mapping[str, Any]) -> CompiledSchema:
+    """A check for `schema`, in the draft its `$schema` names, else the newest it is valid in (2020-12 is MCP's own).
+
+    Schemas of equal content are compiled once.
 
     Raises:
-        UnusableSchemaError: the schema is not a valid schema of its draft.
+        UnusableSchemaError: the schema is not a valid schema of any draft, or too large.
     """
-    schema = dict(schema)
-    dialect = validator_for(schema, default=Draft202012Validator)
     try:
-        dialect.check_schema(schema)
-    except SchemaError as error:
-        raise UnusableSchemaError(f"{_pointer(error)}: {_brief(error.message)}") from error
+        text = json.dumps(schema, separators=(",", ":"))
     except RecursionError as error:
         raise UnusableSchemaError("the schema is nested too deeply") from error
-    return dialect(schema, registry=_NOTHING_FETCHED)
+    except (TypeError, ValueError) as error:
+        raise UnusableSchemaError(f"the schema cannot be written as JSON ({error})") from error
+    if len(text) > CHARACTER_LIMIT:
+        raise UnusableSchemaError(f"the schema is longer than {CHARACTER_LIMIT:,} characters")
+    compiled = _compiled(text)
+    if isinstance(compiled, str):
+        raise UnusableSchemaError(compiled)
+    return compiled
 
 
-def argument_problems(validator: Validator, arguments: Mapping[str, Any]) -> tuple[ArgumentProblem, ...]:
-    """Every problem of `arguments`, by place.
+def argument_problems(schema: CompiledSchema, arguments: Any) -> tuple[ArgumentProblem, ...]:
+    """Every problem of `arguments`, by place; empty when they are valid.
 
     Raises:
-        UnusableSchemaError: a `$ref` in the schema leads nowhere inside it, or loops.
+        UnusableSchemaError: as `CompiledSchema.faults`.
     """
+    if schema.is_surely_valid and schema.is_surely_valid(arguments):
+        return ()
+    return problems_of(schema.faults(arguments))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> CompiledSchema | str:
+    """The schema of this JSON text compiled, or why it cannot be."""
     try:
-        errors = sorted(validator.iter_errors(arguments), key=_pointer)
-    except Unresolvable as error:
-        raise UnusableSchemaError(f"$ref {error.ref!r} does not resolve inside the schema") from error
-    except RecursionError as error:
-        raise UnusableSchemaError("the schema refers to itself without end") from error
-    return tuple(problem for error in errors for problem in _problems(error))
+        read = readable(json.loads(text))
+        draft = _draft_of(read)
+        return CompiledSchema(
+            draft,
+            read.unjudged,
+            read.declared_names,
+            bounded_validator(draft, read.schema),
+            quick_check(read.schema, draft),
+        )
+    except SchemaError as error:
+        return f"{pointer_of(error.absolute_path)}: {error.message[:160]}"
+    except RecursionError:
+        return "the schema is nested too deeply"
+    except (TooLargeError, UnusablePatternError, Unresolvable, *_BROKEN) as error:
+        return str(error)
 
 
-def _problems(error: ValidationError) -> Iterator[ArgumentProblem]:
-    """An error as problems that each name their place; a missing property is named by its own place."""
-    if error.validator == "required":
-        # jsonschema reports one error per missing property; each message starts with its name.
-        for name in cast("list[str]", error.validator_value):
-            if error.message.startswith(repr(name)):
-                yield ArgumentProblem(
-                    f"{_pointer(error)}/{_escaped(name)}", "required but missing", missing=name
-                )
-        return
-    yield ArgumentProblem(_pointer(error), _brief(error.message))
+def _draft_of(read: Readable) -> Draft:
+    """The first draft that the schema is valid in.
 
-
-def _pointer(error: ValidationError | SchemaError) -> str:
-    return "".join(f"/{_escaped(str(part))}" for part in error.absolute_path)
-
-
-def _escaped(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1")
-
-
-def _brief(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    Raises:
+        SchemaError: it is valid in none; the error is that of the likeliest.
+    """
+    first: SchemaError | None = None
+    for draft in read.drafts:
+        try:
+            # Formats are not looked at: "regex" would be Python's, and patterns have been tried already.
+            PLAIN[draft].check_schema(read.schema, format_checker=None)
+        except SchemaError as error:
+            first = first or error
+        else:
+            return draft
+    raise first or SchemaError("no draft")

@@ -121,7 +121,7 @@ def test_an_upstream_that_dies_is_told_of_on_stderr(folder: Path) -> None:
     ("args", "told"),
     [
         (["notes__read"], "there is no tool 'notes__read'; near: notes__read_note"),
-        (["notes__read_note", "id=seven"], "/id: 'seven' is not of type 'integer'"),
+        (["notes__read_note", "id=seven"], '/id: expected integer, got "seven"'),
         (["notes__read_note", "id"], "'id' is not KEY=VALUE"),
         (["notes__read_note", "--args", "{"], "--args is not JSON"),
     ],

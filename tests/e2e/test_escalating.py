@@ -44,7 +44,7 @@ async def test_an_invalid_call_is_refused_with_a_clear_result(tmp_path: Path) ->
             notes = await client.call_tool("notes__list_notes", {})
     assert result.is_error
     assert outcome_of(result)["ending"] == "unsure"
-    assert "/title: 7 is not of type 'string'" in text_of(result)
+    assert "/title: expected string, got 7" in text_of(result)
     assert (notes.structured_content or {})["notes"] == []
 
 

@@ -1,27 +1,17 @@
 """What Claude is told of the tools, whatever their schemas look like."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from local_llm import Plan, Task
-from mcp_proxy.claude_messages import Reply, acceptable_schema, offer, outcome_of, request_body
+from mcp_proxy.claude_messages import Reply, offer, outcome_of, request_body
 from tests.escalation.anthropic_server import tool_use
 from tool_registry import Candidate, ToolEntry
-
-CASES = json.loads((Path(__file__).parent / "schema_cases.json").read_text())
 
 
 def candidate(name: str, schema: dict[str, Any] | None = None, description: str = "Does it.") -> Candidate:
     definition = {"name": name, "description": description, "inputSchema": schema or {"type": "object"}}
     return Candidate(ToolEntry("files", name, f"files__{name}", definition), 1.0)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["what"])
-def test_a_schema_is_made_acceptable(case: dict[str, Any]) -> None:
-    assert acceptable_schema(case["schema"]) == case["accepted"]
 
 
 def test_a_property_name_the_api_rejects_is_renamed_on_the_way_out_and_back() -> None:

@@ -162,7 +162,7 @@ def test_invalid_arguments_are_named_one_by_one() -> None:
     assert result["isError"] is True
     assert result["content"][0]["text"].splitlines() == [
         "The arguments for notes__add_note do not fit its inputSchema; nothing was called.",
-        "- /title: 7 is not of type 'string'",
+        "- /title: expected string, got 7",
         "Correct them and call again.",
     ]
 

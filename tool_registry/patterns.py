@@ -1,0 +1,66 @@
+r"""Regular expressions of strangers, matched in time linear in the text. Knows nothing of schemas.
+
+JSON Schema means ECMA-262 by them (2020-12 Core, section 6.4), and so does RE2, nearly: `\d` and `\w` are ASCII,
+`$` is the very end. RE2 never backtracks; what needs that (lookaround, back-references, more than 1,000 repeats)
+it does not take.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, cast
+
+import re2  # pyright: ignore[reportMissingTypeStubs]
+
+Matcher = Callable[[str], bool]
+"""Whether a pattern occurs anywhere in a text."""
+
+_UNICODE_ESCAPE = re.compile(r"(\\\\)|\\u(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4}))")
+_MEMORY = 1 << 22
+"""Bytes one compiled pattern may take."""
+
+
+class UnusablePatternError(ValueError):
+    """A pattern that cannot be matched in linear time, or is none."""
+
+
+@lru_cache(maxsize=2048)
+def matcher(pattern: str) -> Matcher:
+    """The test for `pattern`.
+
+    Raises:
+        UnusablePatternError: RE2 does not take it.
+    """
+    engine = cast("Any", re2)
+    options = engine.Options()
+    options.log_errors = False
+    options.never_capture = True
+    options.max_mem = _MEMORY
+    try:
+        search = engine.compile(_in_re2_words(pattern), options=options).search
+    except engine.error as error:
+        raise UnusablePatternError(_reason(error)) from error
+    except UnicodeEncodeError as error:
+        raise UnusablePatternError("it holds half of a surrogate pair") from error
+    return lambda text: search(_encodable(text)) is not None
+
+
+def _in_re2_words(pattern: str) -> str:
+    r"""`\u00e9` and `\u{e9}` as RE2 writes them."""
+    return _UNICODE_ESCAPE.sub(
+        lambda found: found[0] if found[1] else rf"\x{{{found[2] or found[3]}}}", pattern
+    )
+
+
+def _encodable(text: str) -> str:
+    """A lone surrogate is legal in a JSON string and no UTF-8: it counts as one character like any other."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _reason(error: Exception) -> str:
+    reason: object = error.args[0] if error.args else ""
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
