@@ -14,12 +14,12 @@ from mcp import MCPError
 from rich.markup import escape
 
 from local_llm import Task
-from mcp_proxy import __version__, cli_setup, logs
+from mcp_proxy import __version__, cli_pins, cli_setup, logs
 from mcp_proxy.config import ConfigError, Settings, find, load
 from mcp_proxy.pipeline import Ending, Outcome
 from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
 from mcp_proxy.results import describe
-from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard, running
+from mcp_proxy.switchboard import InvalidArgumentsError, QuarantinedError, Switchboard, running
 from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pairs
 from mcp_proxy.upstreams import NESTING, State, Status, UpstreamUnavailableError
 from tool_registry import UnusableSchemaError
@@ -290,7 +290,7 @@ async def _reported(work: Awaitable[T]) -> T:
         raise click.UsageError(
             f"the arguments for {error.tool.qualified} do not fit its schema:\n{listed}"
         ) from error
-    except (UpstreamUnavailableError, UnusableSchemaError, MCPError) as error:
+    except (QuarantinedError, UpstreamUnavailableError, UnusableSchemaError, MCPError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -315,5 +315,5 @@ async def _started(settings: Settings, *, wait_for_all: bool = False) -> AsyncGe
         yield board
 
 
-for _command in cli_setup.COMMANDS:
+for _command in (*cli_setup.COMMANDS, cli_pins.pins):
     main.add_command(_command)

@@ -16,6 +16,7 @@ from mcp_proxy.settings import (
     HttpUpstream,
     JournalSettings,
     OAuthSettings,
+    PinSettings,
     PlannerSettings,
     ServerSettings,
     Settings,
@@ -31,6 +32,7 @@ __all__ = [
     "EscalationSettings",
     "HttpUpstream",
     "JournalSettings",
+    "PinSettings",
     "PlannerSettings",
     "Prices",
     "ServerSettings",
@@ -77,6 +79,7 @@ _TABLES: Mapping[KeyPath, type[BaseModel]] = {
     ("escalation", "prices"): Prices,
     ("journal",): JournalSettings,
     ("catalog",): CatalogSettings,
+    ("pins",): PinSettings,
 }
 """The model of each table. An upstream's is found by its tag, in the place of its name."""
 

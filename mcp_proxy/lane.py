@@ -92,7 +92,7 @@ class FastLane:
     def _call(self, message: Message, version: str) -> bool:
         call = _read(message, version)
         tool = self._board.snapshot.catalog.tools.get(call.name) if call else None
-        if call is None or tool is None or message["id"] in self._flights:
+        if call is None or tool is None or tool.quarantine or message["id"] in self._flights:
             return False
         upstream = self._board.upstreams[tool.upstream]
         if upstream.validation != "off" and not _fits(tool, call.arguments):

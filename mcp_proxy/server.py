@@ -60,7 +60,7 @@ from mcp_proxy.person import ClientPerson, InputNeeded
 from mcp_proxy.relay import Relay
 from mcp_proxy.results import error_result, invalid_arguments, outcome_result, unavailable
 from mcp_proxy.sdk_server import SdkServer
-from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard
+from mcp_proxy.switchboard import InvalidArgumentsError, QuarantinedError, Switchboard
 from mcp_proxy.task_tools import DO, PLAN, read_request
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import Catalog, UnusableSchemaError
@@ -280,6 +280,8 @@ def _failed(error: Exception, name: str) -> Result:
     match error:
         case InvalidArgumentsError():
             return invalid_arguments(error.tool, error.problems)
+        case QuarantinedError():
+            return error_result(f"{error}. Nothing was called.")
         case UnusableSchemaError():
             return error_result(
                 f"{name} cannot be called: its inputSchema is unusable ({error}). Tell its author."

@@ -109,6 +109,12 @@ class _UpstreamTable(_Table):
     """Which of those there are not."""
     validation: Literal["enforce", "warn", "off"] = "enforce"
     """What becomes of a call whose arguments do not fit the tool's schema: "warn" logs it and passes it on."""
+    on_new: Literal["allow", "ask"] | None = None
+    """As in [pins], for this upstream alone."""
+    on_changed: Literal["quarantine", "warn"] | None = None
+    """As in [pins], for this upstream alone."""
+    on_flagged: Literal["allow", "ask"] | None = None
+    """As in [pins], for this upstream alone."""
 
 
 class StdioUpstream(_UpstreamTable):
@@ -308,6 +314,18 @@ class CatalogSettings(_KeptOnDisk):
     path: FilePath = Field(default_factory=lambda: user_folder("state") / "catalogs")
 
 
+class PinSettings(_KeptOnDisk):
+    """Holding servers to the tools they had when they were first seen."""
+
+    path: FilePath = Field(default_factory=lambda: user_folder("state") / "pins.sqlite")
+    on_new: Literal["allow", "ask"] = "allow"
+    """A tool that a server did not have at first: "ask" has it quarantined until `switchboard pins accept`."""
+    on_changed: Literal["quarantine", "warn"] = "quarantine"
+    """A tool whose definition has changed: "warn" logs it and lets it be used."""
+    on_flagged: Literal["allow", "ask"] = "ask"
+    """A tool never seen before whose definition looks like an attack: "allow" logs it and lets it be used."""
+
+
 class Settings(_Table):
     """Everything Switchboard is configured to do."""
 
@@ -324,6 +342,7 @@ class Settings(_Table):
     """None is off: nothing leaves the machine."""
     journal: JournalSettings = Field(default_factory=JournalSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
+    pins: PinSettings = Field(default_factory=PinSettings)
 
     @property
     def enabled_upstreams(self) -> Mapping[str, StdioUpstream | HttpUpstream]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import structlog
@@ -21,6 +21,7 @@ from mcp_proxy.catalog_cache import CatalogCache
 from mcp_proxy.config import HttpUpstream, Settings, StdioUpstream
 from mcp_proxy.escalation import ClaudeEscalator, Escalator
 from mcp_proxy.journal import Journal, new_id
+from mcp_proxy.pinning import Pinning
 from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.records import CallWatch, task_record, unfinished_record
 from mcp_proxy.reload import follow
@@ -41,6 +42,14 @@ class InvalidArgumentsError(Exception):
         self.tool = tool
         self.problems = problems
         super().__init__(f"{tool.qualified}: {'; '.join(map(str, problems))}")
+
+
+class QuarantinedError(Exception):
+    """A call of a tool that has to be looked at by a person first."""
+
+    def __init__(self, tool: ToolEntry) -> None:
+        self.tool = tool
+        super().__init__(tool.quarantine)
 
 
 OnChange = Callable[[], Awaitable[None]]
@@ -79,8 +88,9 @@ class Switchboard:
         self._tasks = tasks
         self._cache = CatalogCache(settings.catalog.path if settings.catalog.enabled else None)
         self._listeners: set[OnChange] = set()
+        self._pinning = Pinning(settings.pins)
         enabled = settings.enabled_upstreams
-        known = {name: self._cache.load(name, upstream) for name, upstream in enabled.items()}
+        known = {name: self._last_offer(name, upstream) for name, upstream in enabled.items()}
         self.snapshot = Snapshot.of(_catalog(enabled, known))
         self.upstreams: Mapping[str, Upstream] = {
             name: self._start(name, upstream, known[name]) for name, upstream in enabled.items()
@@ -164,12 +174,17 @@ class Switchboard:
             task_id: the task the call is made for, if it is.
 
         Raises:
+            QuarantinedError: the tool has changed, or is new, and nobody has accepted it.
             InvalidArgumentsError: the arguments do not fit the inputSchema; the upstream saw nothing.
             UnusableSchemaError: the inputSchema itself is broken.
             UpstreamUnavailableError: the upstream is down, or went away before it answered.
             MCPError: the upstream answered with an error.
         """
         arguments: Mapping[str, Any] = params.get("arguments") or {}
+        # As it stands now: it may have changed while a person was asked.
+        current = self.snapshot.catalog.tools.get(tool.qualified, tool)
+        if current.quarantine:
+            raise QuarantinedError(current)
         self._check(tool, arguments)
         watch = CallWatch(tool, arguments, client, task_id)
         try:
@@ -206,7 +221,7 @@ class Switchboard:
             self.upstreams[name].restart(enabled[name])
         running = dict(self.upstreams)
         for name in enabled.keys() - before.keys():
-            offers[name] = self._cache.load(name, enabled[name])
+            offers[name] = self._last_offer(name, enabled[name])
             running[name] = self._join(self._start(name, enabled[name], offers[name]))
         # Those that are leaving stay within reach until their last calls have been answered.
         self.upstreams = running
@@ -218,6 +233,15 @@ class Switchboard:
             if self.snapshot.catalog is not catalog:
                 await self._tell()
         self.upstreams = {name: running[name] for name in enabled}
+
+    async def follow_pins(self) -> NoReturn:
+        """Have what other processes accept take effect. Ends only by cancellation."""
+        await self._pinning.follow(self._show_again)
+
+    def _last_offer(self, name: str, settings: StdioUpstream | HttpUpstream) -> Offer | None:
+        """What an upstream offered last, as far as it may be shown."""
+        offer = self._cache.load(name, settings)
+        return self._pinning.admit_now(offer, settings) if offer else None
 
     def _start(self, name: str, settings: StdioUpstream | HttpUpstream, known: Offer | None) -> Upstream:
         upstream = Upstream(name, settings, self._take_offer, self._watchdog, known)
@@ -251,10 +275,18 @@ class Switchboard:
 
     async def _take_offer(self, offer: Offer) -> None:
         settings = self.settings.enabled_upstreams.get(offer.upstream)
-        if settings is None or not self._show(self.snapshot.catalog.with_offer(offer)):
+        if settings is None:
             return
-        await self._cache.save(offer, settings)
-        await self._tell()
+        shown = await self._pinning.admit(offer, settings)
+        if self._show(self.snapshot.catalog.with_offer(shown)):
+            await self._cache.save(offer, settings)
+            await self._tell()
+
+    async def _show_again(self, offer: Offer) -> None:
+        settings = self.settings.enabled_upstreams.get(offer.upstream)
+        shown = _as_configured(offer, settings) if settings else None
+        if shown and self._show(self.snapshot.catalog.with_offer(shown)):
+            await self._tell()
 
     def _show(self, catalog: Catalog) -> bool:
         """Have requests see this catalog from now on; False if it is the one they see already."""
@@ -310,6 +342,7 @@ async def running(
                 board = Switchboard(
                     settings, journal, planner or PocketPlanner(), escalator, watchdog=watchdog, tasks=tasks
                 )
+                tasks.start_soon(board.follow_pins)
                 if watch:
                     tasks.start_soon(follow, watch, board.adopt)
                 try:

@@ -312,6 +312,8 @@ class Upstream:
             self._begin_service()
             for pattern in unmatched(whole, (*settings.allow, *settings.deny)):
                 log.warning("upstream.pattern_unmatched", upstream=self._name, pattern=pattern)
+        # Before it counts as ready: whoever waits for that will look for its tools.
+        await self._on_offer(offer)
         about = client.server_info
         self._become(
             replace(
@@ -322,7 +324,6 @@ class Upstream:
                 tools=len(offer.tools),
             )
         )
-        await self._on_offer(offer)
 
     def _begin_service(self) -> None:
         """Take note of a start that has succeeded."""
