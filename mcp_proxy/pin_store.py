@@ -22,7 +22,7 @@ _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pins (
     source TEXT NOT NULL, name TEXT NOT NULL, trusted TEXT, waiting TEXT, gone INTEGER NOT NULL,
-    changed_at TEXT NOT NULL, PRIMARY KEY (source, name)
+    former TEXT NOT NULL, changed_at TEXT NOT NULL, PRIMARY KEY (source, name)
 ) WITHOUT ROWID;
 """
 _BUSY_TIMEOUT = 5.0
@@ -160,20 +160,22 @@ def _revised(connection: sqlite3.Connection, source: str, revise: Revise) -> tup
         pins = _pins_of(connection, source)
         updates = {pin.name: pin for pin in revise(pins)}
         rows = [_row(source, pin) for pin in updates.values()]
-        connection.executemany("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     return pins, {**pins, **updates}
 
 
 def _pins_of(connection: sqlite3.Connection, source: str) -> dict[str, Pin]:
-    rows = connection.execute("SELECT name, trusted, waiting, gone FROM pins WHERE source = ?", (source,))
+    query = "SELECT name, trusted, waiting, gone, former FROM pins WHERE source = ?"
     return {
-        name: Pin(name, _read(trusted), _read(waiting), bool(gone)) for name, trusted, waiting, gone in rows
+        name: Pin(name, _read(trusted), _read(waiting), bool(gone), tuple(json.loads(former)))
+        for name, trusted, waiting, gone, former in connection.execute(query, (source,))
     }
 
 
 def _row(source: str, pin: Pin) -> tuple[Any, ...]:
     trusted, waiting = (d and json.dumps(d, sort_keys=True) for d in (pin.trusted, pin.waiting))
-    return (source, pin.name, trusted, waiting, pin.gone, datetime.now(UTC).isoformat())
+    former = json.dumps(pin.former)
+    return (source, pin.name, trusted, waiting, pin.gone, former, datetime.now(UTC).isoformat())
 
 
 def _read(definition: str | None) -> Definition | None:

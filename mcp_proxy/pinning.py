@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NoReturn
+from typing import NoReturn, TypeVarTuple, Unpack
 from urllib.parse import urlsplit
 
 import anyio
@@ -31,6 +31,11 @@ _IMAGE = re.compile(r"(?P<name>[\w.-]+(?:/[\w.-]+)+):[\w.-]+")
 """A container image with its tag."""
 
 Endpoint = StdioUpstream | HttpUpstream
+
+Kept = Callable[[Pins, tuple[Pin, ...]], tuple[Pin, ...]]
+"""From the pins of a source and those that a review has for it to those of the latter that are kept."""
+
+Ts = TypeVarTuple("Ts")
 
 log = structlog.stdlib.get_logger()
 
@@ -60,6 +65,22 @@ def rules_for(settings: PinSettings, upstream: Endpoint) -> Rules:
     )
 
 
+def _all_of_them(_: Pins, updates: tuple[Pin, ...]) -> tuple[Pin, ...]:
+    return updates
+
+
+def _without_contest(pins: Pins, updates: tuple[Pin, ...]) -> tuple[Pin, ...]:
+    """Of what an old list has to say after another process has written, only what nobody else has spoken of.
+
+    Else two processes whose servers differ would overwrite one another's word for ever.
+    """
+    return tuple(
+        pin
+        for pin in updates
+        if pin.name not in pins or (pin.waiting is not None and pins[pin.name].waiting is None)
+    )
+
+
 class Pinning:
     """The offers of all upstreams, held against their pins."""
 
@@ -85,7 +106,10 @@ class Pinning:
         """What may be shown of an offer. What is trusted for the first time has been kept when this returns."""
         if not self._settings.enabled:
             return offer
-        return await anyio.to_thread.run_sync(self.admit_now, offer, upstream, limiter=self._limiter)
+        return await self._in_thread(self.admit_now, offer, upstream)
+
+    async def _in_thread(self, work: Callable[[Unpack[Ts]], Offer], *args: *Ts) -> Offer:
+        return await anyio.to_thread.run_sync(work, *args, limiter=self._limiter)
 
     async def follow(self, show: Callable[[Offer], Awaitable[None]]) -> NoReturn:
         """Hand every offer to `show` anew once another process has changed the pins. Ends only by cancellation."""
@@ -96,9 +120,10 @@ class Pinning:
                 continue
             seen = mark
             for name in self._offers:
-                await show(await self.admit(*self._offers[name]))
+                offer, upstream = self._offers[name]
+                await show(await self._in_thread(self._reviewed, offer, upstream, _without_contest))
 
-    def _reviewed(self, offer: Offer, upstream: Endpoint) -> Offer:
+    def _reviewed(self, offer: Offer, upstream: Endpoint, kept: Kept = _all_of_them) -> Offer:
         rules = rules_for(self._settings, upstream)
         others = names_beside(offer.upstream, [offer for offer, _ in self._offers.values()])
 
@@ -107,7 +132,7 @@ class Pinning:
             return review(offer, pins, rules, lambda tool: bool(scan(tool)))
 
         source = source_of(offer.upstream, upstream)
-        before, pins = self._revised(source, lambda pins: reviewed(pins).updates)
+        before, pins = self._revised(source, lambda pins: kept(pins, reviewed(pins).updates))
         shown = reviewed(pins).offer
         _log_changes(offer.upstream, before, pins, shown)
         _log_findings(offer.upstream, before, pins, others)

@@ -30,6 +30,9 @@ _VERSION = 1
 _DEEPEST = 100
 """Levels of nesting a definition may have to be compared; none that is written in earnest comes near."""
 
+_FORMER = 10
+"""How many definitions trusted before are remembered of a tool."""
+
 _SETS = frozenset({"required", "enum", "type"})
 """Keywords of JSON Schema whose arrays have no order: some servers list them in another one on every start."""
 
@@ -65,6 +68,9 @@ class Pin:
     waiting: Definition | None = None
     """A definition that was offered instead, and waits for a person to look at it."""
     gone: bool = False
+    former: tuple[str, ...] = ()
+    """Fingerprints of what was trusted before, newest first. Going back to it is no news: a session that began
+    before an update was accepted still offers it."""
 
     @property
     def standing(self) -> Standing:
@@ -76,7 +82,10 @@ class Pin:
 
     def accepted(self) -> "Pin":
         """The pin with what waits trusted."""
-        return self if self.waiting is None else replace(self, trusted=self.waiting, waiting=None)
+        if self.waiting is None:
+            return self
+        before = self.former if self.trusted is None else (fingerprint(self.trusted), *self.former)
+        return replace(self, trusted=self.waiting, waiting=None, former=before[:_FORMER])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +122,6 @@ def fingerprint(tool: Definition) -> str:
     """
     text = _as_text(_canonical(pinned_part(tool), _DEEPEST))
     return f"{_VERSION}:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def same(one: Definition, other: Definition) -> bool:
-    """Whether two definitions have the same fingerprint."""
-    return fingerprint(one) == fingerprint(other)
 
 
 def review(
@@ -181,19 +185,25 @@ def _judged(
 ) -> tuple[Pin, str]:
     """The pin of an offered tool from now on, and why it is quarantined, if it is."""
     pin, offered = pins.get(name, Pin(name)), pinned_part(tool)
-    trusted = pin.trusted
+    pin, trusted = replace(pin, waiting=None, gone=False), pin.trusted
     try:
         if trusted is None:
             reason = _against_a_newcomer(offered, rules, is_flagged, first=not pins)
-            return (Pin(name, waiting=offered), reason) if reason else (Pin(name, offered), "")
+            return (replace(pin, waiting=offered) if reason else replace(pin, trusted=offered)), reason
         # Most often the very same text; then nothing need be put in order to see it.
-        if _as_text(trusted) == _as_text(offered) or same(trusted, offered):
-            return Pin(name, trusted), ""
+        if _as_text(trusted) == _as_text(offered) or _is_trusted(offered, pin):
+            return pin, ""
         fields = " and ".join(changed_fields(trusted, offered))
     except (TooDeepError, RecursionError):
-        return Pin(name, trusted), f"is nested more than {_DEEPEST} levels deep, and cannot be compared"
+        return pin, f"is nested more than {_DEEPEST} levels deep, and cannot be compared"
     reason = f"has another {fields} than the one that was trusted"
-    return Pin(name, trusted, offered), reason if rules.on_changed == "quarantine" else ""
+    return replace(pin, waiting=offered), reason if rules.on_changed == "quarantine" else ""
+
+
+def _is_trusted(offered: Definition, pin: Pin) -> bool:
+    """Whether a definition is, or once was, the trusted one."""
+    mark = fingerprint(offered)
+    return mark in pin.former or (pin.trusted is not None and mark == fingerprint(pin.trusted))
 
 
 def _against_a_newcomer(
