@@ -22,7 +22,8 @@ from mcp_proxy.results import describe
 from mcp_proxy.switchboard import InvalidArgumentsError, QuarantinedError, Switchboard, running
 from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pairs
 from mcp_proxy.upstreams import NESTING, State, Status, UpstreamUnavailableError
-from tool_registry import UnusableSchemaError
+from tool_registry import Catalog, ToolEntry, UnusableSchemaError
+from tool_registry.scan import names_beside, scan
 
 _DEEPEST = 3
 """How many switchboards may stand in front of one another; one that starts itself would go on for ever."""
@@ -155,10 +156,16 @@ async def tools(config: Path | None, query: str | None, *, as_json: bool) -> Non
             else list(snapshot.catalog.tools.values())
         )
     if as_json:
-        print_json([tool.listed() for tool in found])
+        print_json([_with_findings(tool, snapshot.catalog) for tool in found])
     else:
         rows = ((tool.qualified, tool.description.partition("\n")[0]) for tool in found)
         print_rows(f"{len(found)} tools", ("tool", "description"), rows)
+
+
+def _with_findings(tool: ToolEntry, catalog: Catalog) -> dict[str, Any]:
+    """A tool as clients see it, and beside it what the scan says of its definition."""
+    findings = scan(tool.definition, names_beside(tool.upstream, catalog.offers))
+    return {**tool.listed(), **({"findings": [str(finding) for finding in findings]} if findings else {})}
 
 
 @main.command()

@@ -84,8 +84,10 @@ class PinStore(Protocol):
 class SqlitePinStore:
     """Pins in an SQLite file (0600, in a folder of 0700), opened anew for every piece of work."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_timeout: float = _BUSY_TIMEOUT) -> None:
+        """Pins in the file at `path`; `busy_timeout` seconds are waited for other processes to finish."""
         self.path = path
+        self._busy_timeout = busy_timeout
         self._opened = 0
 
     def load(self, source: str) -> Pins:
@@ -118,7 +120,9 @@ class SqlitePinStore:
         if not self.path.exists():  # a touch would look like news to whoever watches `mark`
             self.path.touch(mode=0o600)
         self._opened = _inode(self.path)
-        with closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT, isolation_level=None)) as connection:
+        with closing(
+            sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None)
+        ) as connection:
             self._prepare(connection)
             return work(connection)
 

@@ -7,7 +7,7 @@ Which upstream is meant by "the same server as before" is decided here (`source_
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import NoReturn, TypeVarTuple, Unpack
 from urllib.parse import urlsplit
 
@@ -15,9 +15,10 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from mcp_proxy.config import HttpUpstream, PinSettings, StdioUpstream
+from mcp_proxy.config import HttpUpstream, PinSettings, Settings, StdioUpstream
 from mcp_proxy.pin_store import Pins, PinStore, PinStoreError, Revise, SqlitePinStore
 from tool_registry import Offer
+from tool_registry.catalog import Definition
 from tool_registry.pins import Pin, Review, Rules, Standing, changed_fields, review
 from tool_registry.scan import names_beside, scan
 
@@ -63,6 +64,26 @@ def rules_for(settings: PinSettings, upstream: Endpoint) -> Rules:
         upstream.on_changed or settings.on_changed,
         upstream.on_flagged or settings.on_flagged,
     )
+
+
+def reviewed_by(settings: Settings, offers: Iterable[Offer]) -> Iterator[Offer]:
+    """Offers held against the pins as they stand; nothing is kept.
+
+    Raises:
+        PinStoreError: the pins cannot be read.
+    """
+    store = SqlitePinStore(settings.pins.path)
+    for offer in offers:
+        upstream = settings.upstreams[offer.upstream]
+        pins = store.load(source_of(offer.upstream, upstream))
+        yield review(offer, pins, rules_for(settings.pins, upstream), _is_flagged).offer
+
+
+def _is_flagged(tool: Definition) -> bool:
+    """Whether a tool may be held back for its words: without the names of other servers' tools, for who may be
+    called must not depend on which server was the first to list.
+    """
+    return bool(scan(tool))
 
 
 def _all_of_them(_: Pins, updates: tuple[Pin, ...]) -> tuple[Pin, ...]:
@@ -128,8 +149,7 @@ class Pinning:
         others = names_beside(offer.upstream, [offer for offer, _ in self._offers.values()])
 
         def reviewed(pins: Pins) -> Review:
-            # Without `others`: who may be called must not depend on which server was the first to list.
-            return review(offer, pins, rules, lambda tool: bool(scan(tool)))
+            return review(offer, pins, rules, _is_flagged)
 
         source = source_of(offer.upstream, upstream)
         before, pins = self._revised(source, lambda pins: kept(pins, reviewed(pins).updates))
