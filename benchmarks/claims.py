@@ -26,7 +26,8 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "scan:attacks": lambda: scan.attacks_table(scan.load()),
     "scan:harmless": lambda: scan.harmless_table(scan.load()),
     "scan:rate": lambda: scan.rate(scan.load()),
-    "scan:recall": lambda: scan.recall(scan.load()),
+    "scan:held-back": lambda: scan.held_back(scan.load()),
+    "scan:lost": lambda: scan.lost(scan.load()),
     "soak:table": lambda: soak_report.table(soak_report.load()),
 }
 """What each claim says, by the recorded results."""

@@ -39,6 +39,8 @@ class Found:
     """For whatever reason."""
     recognised: int
     """As what they are."""
+    held_back: int
+    """Also without knowing the names of other servers' tools, so that they are quarantined at first sight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Harmless:
     servers: int
     tools: int
     marked: tuple[Marked, ...]
+    held_back: int
+    """See `Found`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ def is_held_out(case: Mapping[str, Any]) -> bool:
 
 def found(cases: Iterable[Mapping[str, Any]]) -> dict[str, Found]:
     """What the scan makes of attacks, by kind."""
+    cases = tuple(cases)
+    alone = [case["kind"] for case in cases if scan(case["tool"])]
     seen = [
         (case["kind"], {finding.kind for finding in scan(case["tool"], case.get("among", ()))})
         for case in cases
@@ -87,6 +93,7 @@ def found(cases: Iterable[Mapping[str, Any]]) -> dict[str, Found]:
             sum(actual == kind for actual, _ in seen),
             sum(actual == kind and bool(kinds) for actual, kinds in seen),
             sum(actual == kind and kind in kinds for actual, kinds in seen),
+            alone.count(kind),
         )
         for kind in Kind
     }
@@ -108,7 +115,8 @@ def harmless(name: str, offers: Iterable[Offer], *, together: bool) -> Harmless:
         for tool in offer.tools
         if (kinds := sorted({finding.kind.value for finding in scan(tool, others)}))
     ]
-    return Harmless(name, len(offers), sum(len(offer.tools) for offer in offers), tuple(marked))
+    tools = [tool for offer in offers for tool in offer.tools]
+    return Harmless(name, len(offers), len(tools), tuple(marked), sum(bool(scan(tool)) for tool in tools))
 
 
 def catalogs() -> Iterator[Offer]:
@@ -165,10 +173,15 @@ def rate(record: Record) -> str:
     return f"{sum(len(each.marked) for each in record.harmless)} of {tools:,}"
 
 
-def recall(record: Record) -> str:
-    """How many of the held-out attacks are marked."""
+def held_back(record: Record) -> str:
+    """How many of the held-out attacks are quarantined at first sight."""
     halves = record.held_out.values()
-    return f"{sum(half.marked for half in halves)} of {sum(half.attacks for half in halves)}"
+    return f"{sum(half.held_back for half in halves)} of {sum(half.attacks for half in halves)}"
+
+
+def lost(record: Record) -> str:
+    """How many of all real definitions are quarantined at first sight."""
+    return f"{sum(each.held_back for each in record.harmless)} of {sum(each.tools for each in record.harmless):,}"
 
 
 def measure(data: Path | None) -> Record:

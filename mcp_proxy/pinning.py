@@ -80,8 +80,9 @@ def reviewed_by(settings: Settings, offers: Iterable[Offer]) -> Iterator[Offer]:
 
 
 def _is_flagged(tool: Definition) -> bool:
-    """Whether a tool may be held back for its words: without the names of other servers' tools, for who may be
-    called must not depend on which server was the first to list.
+    """Whether a tool may be held back for its words.
+
+    Without the names of other servers' tools: who may be called must not depend on which server was first.
     """
     return bool(scan(tool))
 

@@ -21,8 +21,8 @@ from tool_registry.unseen import spelled_out, unseen
 
 _EXCERPT = 120
 _DEEPEST = 100
-_LONGEST = 100_000
-"""Characters of one text that are looked through."""
+_LONGEST = 50_000
+"""Characters of one definition that are looked through: several times what the longest real one has."""
 
 _MARKUP = re.compile(
     r"<!--|\[//\]: ?#|display: ?none|visibility: ?hidden|font-size: ?0|<\w+ [^>]{0,200}\bhidden\b",
@@ -72,11 +72,14 @@ def scan(tool: Definition, others: Collection[str] = ()) -> tuple[Finding, ...]:
         tool: the definition as it was listed.
         others: the names of tools that only other servers have, and this one should have nothing to say about.
     """
-    found = [
-        finding
-        for pointer, text in _texts(pinned_part(tool), "", _DEEPEST)
-        for finding in _in_text(pointer, text, others)
-    ]
+    found: list[Finding] = []
+    left = _LONGEST
+    for pointer, text in _texts(pinned_part(tool), "", _DEEPEST):
+        if len(text) > left:
+            found.append(Finding(Kind.HIDES, pointer, f"more than {_LONGEST:,} characters of text in all"))
+            break
+        left -= len(text)
+        found += _in_text(pointer, text, others)
     name = tool.get("name")
     if isinstance(name, str):
         if poses_as_ascii(name):
@@ -104,7 +107,7 @@ def _texts(value: Any, pointer: str, depth: int) -> Iterator[tuple[str, str]]:
         return
     match value:
         case str():
-            yield pointer, value[:_LONGEST]
+            yield pointer, value
         case Mapping():
             for name, inner in cast("Mapping[str, Any]", value).items():
                 place = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"

@@ -99,6 +99,11 @@ def test_a_definition_without_bottom_ends() -> None:
     assert scan({"name": "t", "inputSchema": bottomless}) == ()
 
 
+def test_a_definition_too_long_to_be_looked_through_is_said_to_be() -> None:
+    (finding,) = scan({"name": "t", "description": "word " * 100_000})
+    assert (finding.kind, finding.excerpt) == (Kind.HIDES, "more than 50,000 characters of text in all")
+
+
 @given(st.text())
 def test_what_is_spelled_out_hides_nothing(text: str) -> None:
     assert unseen(spelled_out(text)) == []
