@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import overhead_report, profile_report, schemas, soak_report
+from benchmarks import overhead_report, profile_report, scan, schemas, soak_report
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,6 +26,11 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "profile:table": lambda: profile_report.table(profile_report.load()),
     "profile:conditions": lambda: profile_report.conditions(profile_report.load()),
     "schemas:check": lambda: schemas.said(schemas.load()),
+    "scan:attacks": lambda: scan.attacks_table(scan.load()),
+    "scan:harmless": lambda: scan.harmless_table(scan.load()),
+    "scan:rate": lambda: scan.rate(scan.load()),
+    "scan:held-back": lambda: scan.held_back(scan.load()),
+    "scan:lost": lambda: scan.lost(scan.load()),
     "soak:table": lambda: soak_report.table(soak_report.load()),
 }
 """What each claim says, by the recorded results."""

@@ -14,9 +14,9 @@ from mcp import MCPError
 from rich.markup import escape
 
 from local_llm import Task
-from mcp_proxy import __version__, cli_setup, logs
+from mcp_proxy import __version__, cli_pins, cli_setup, logs
 from mcp_proxy.config import ConfigError, Settings, find, load
-from mcp_proxy.desk import Desk, InvalidArgumentsError
+from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError
 from mcp_proxy.greeting import fingerprint
 from mcp_proxy.one_shot import asleep, owners
 from mcp_proxy.pipeline import Ending, Outcome
@@ -28,7 +28,8 @@ from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pa
 from mcp_proxy.token_costs import show_token_costs, token_costs
 from mcp_proxy.tools import Tools
 from mcp_proxy.upstreams import NESTING, State, Status, UpstreamUnavailableError
-from tool_registry import UnusableSchemaError
+from tool_registry import Catalog, ToolEntry, UnusableSchemaError
+from tool_registry.scan import names_beside, scan
 
 _DEEPEST = 3
 """How many switchboards may stand in front of one another; one that starts itself would go on for ever."""
@@ -195,10 +196,16 @@ async def tools(
     if tokens:
         show_token_costs(token_costs(found, Tools(desk)), as_json=as_json)
     elif as_json:
-        print_json([tool.listed() for tool in found])
+        print_json([_with_findings(tool, board.snapshot.catalog) for tool in found])
     else:
         rows = ((tool.qualified, tool.description.partition("\n")[0]) for tool in found)
         print_rows(f"{len(found)} tools", ("tool", "description"), rows)
+
+
+def _with_findings(tool: ToolEntry, catalog: Catalog) -> dict[str, Any]:
+    """A tool as clients see it, and beside it what the scan says of its definition."""
+    findings = scan(tool.definition, names_beside(tool.upstream, catalog.offers))
+    return {**tool.listed(), **({"findings": [str(finding) for finding in findings]} if findings else {})}
 
 
 @main.command()
@@ -369,7 +376,7 @@ async def _reported(work: Awaitable[T]) -> T:
         raise click.UsageError(
             f"the arguments for {error.tool.qualified} do not fit its schema:\n{listed}"
         ) from error
-    except (UpstreamUnavailableError, UnusableSchemaError, MCPError) as error:
+    except (QuarantinedError, UpstreamUnavailableError, UnusableSchemaError, MCPError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -394,5 +401,5 @@ async def _started(settings: Settings, *, wait_for_all: bool = False) -> AsyncGe
         yield board
 
 
-for _command in cli_setup.COMMANDS:
+for _command in (*cli_setup.COMMANDS, cli_pins.pins):
     main.add_command(_command)

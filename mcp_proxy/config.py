@@ -18,6 +18,7 @@ from mcp_proxy.settings import (
     EscalationSettings,
     HttpUpstream,
     JournalSettings,
+    PinSettings,
     PlannerSettings,
     Settings,
     StdioUpstream,
@@ -35,6 +36,7 @@ __all__ = [
     "EscalationSettings",
     "HttpUpstream",
     "JournalSettings",
+    "PinSettings",
     "PlannerSettings",
     "Prices",
     "ProfileTable",
@@ -93,6 +95,7 @@ _TABLES: Mapping[KeyPath, type[BaseModel]] = {
     ("profiles", "*", "budget"): Budget,
     ("journal",): JournalSettings,
     ("catalog",): CatalogSettings,
+    ("pins",): PinSettings,
 }
 """The model of each table. An upstream's is found by its tag, in the place of its name."""
 

@@ -5,11 +5,13 @@ What an upstream is, and how it is reached, is not known here.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import structlog
 
 from mcp_proxy.catalog_cache import CatalogCache
 from mcp_proxy.config import HttpUpstream, StdioUpstream
+from mcp_proxy.pinning import Pinning
 from tool_registry import Catalog, Offer, ToolIndex
 from tool_registry.visibility import visible
 
@@ -36,13 +38,17 @@ class Snapshot:
 class CurrentCatalog:
     """What the upstreams offer together, as far as it is known."""
 
-    def __init__(self, upstreams: Upstreams, cache: CatalogCache) -> None:
-        """What `upstreams` offered last, by the cache; until they are listed nothing is known of the others."""
+    def __init__(self, upstreams: Upstreams, cache: CatalogCache, pinning: Pinning) -> None:
+        """What `upstreams` offered last, by the cache; until they are listed nothing is known of the others.
+
+        What is offered is shown as far as `pinning` admits it.
+        """
         self._upstreams = upstreams
         self._cache = cache
+        self._pinning = pinning
         self._listeners: set[OnChange] = set()
         self.known: Mapping[str, Offer | None] = {
-            name: cache.load(name, settings) for name, settings in upstreams.items()
+            name: self._last_offer(name, settings) for name, settings in upstreams.items()
         }
         """What each offered last, or None, when the current configuration was taken up."""
         self.snapshot = Snapshot.of(_catalog(upstreams, self.known))
@@ -54,10 +60,16 @@ class CurrentCatalog:
     async def take(self, offer: Offer) -> None:
         """Take note of what an upstream offers now."""
         settings = self._upstreams.get(offer.upstream)
-        if settings is None or not self._show(self.snapshot.catalog.with_offer(offer)):
+        if settings is None:
             return
-        await self._cache.save(offer, settings)
-        await self.tell()
+        shown = await self._pinning.admit(offer, settings)
+        if self._show(self.snapshot.catalog.with_offer(shown)):
+            await self._cache.save(offer, settings)
+            await self.tell()
+
+    async def follow_pins(self) -> NoReturn:
+        """Have what other processes accept take effect. Ends only by cancellation."""
+        await self._pinning.follow(self._show_again)
 
     def reconfigure(self, upstreams: Upstreams) -> bool:
         """Have it be the catalog of these upstreams from now on; whether that changes it. See `tell`.
@@ -69,7 +81,7 @@ class CurrentCatalog:
         self.known = {
             name: _as_configured(shown.get(name), settings)
             if name in before
-            else self._cache.load(name, settings)
+            else self._last_offer(name, settings)
             for name, settings in upstreams.items()
         }
         return self._show(_catalog(upstreams, self.known))
@@ -78,6 +90,17 @@ class CurrentCatalog:
         """Tell the listeners of a change."""
         for listener in self._listeners:
             await listener()
+
+    def _last_offer(self, name: str, settings: StdioUpstream | HttpUpstream) -> Offer | None:
+        """What an upstream offered last, as far as it may be shown."""
+        offer = self._cache.load(name, settings)
+        return self._pinning.admit_now(offer, settings) if offer else None
+
+    async def _show_again(self, offer: Offer) -> None:
+        settings = self._upstreams.get(offer.upstream)
+        shown = _as_configured(offer, settings) if settings else None
+        if shown and self._show(self.snapshot.catalog.with_offer(shown)):
+            await self.tell()
 
     def _show(self, catalog: Catalog) -> bool:
         """Have requests see this catalog from now on; False if it is the one they see already."""

@@ -46,6 +46,14 @@ class InvalidArgumentsError(Exception):
         super().__init__(f"{tool.qualified}: {'; '.join(map(str, problems))}")
 
 
+class QuarantinedError(Exception):
+    """A call of a tool that has to be looked at by a person first."""
+
+    def __init__(self, tool: ToolEntry) -> None:
+        self.tool = tool
+        super().__init__(tool.quarantine)
+
+
 @dataclass(frozen=True)
 class Seen:
     """What one profile shows of a catalog: what one request sees from beginning to end."""
@@ -162,11 +170,16 @@ class Desk:
             task_id: the task the call is made for, if it is.
 
         Raises:
+            QuarantinedError: the tool has changed, or is new, and nobody has accepted it.
             InvalidArgumentsError: the arguments do not fit the inputSchema; the upstream saw nothing.
             UnusableSchemaError: the inputSchema itself is broken.
             UpstreamUnavailableError: the upstream is down, or went away before it answered.
             MCPError: the upstream answered with an error.
         """
+        # As it stands now: it may have changed while a person was asked.
+        current = self.seen.catalog.tools.get(tool.qualified, tool)
+        if current.quarantine:
+            raise QuarantinedError(current)
         checked = self._checked(tool, params.get("arguments") or {})
         params = {**params, "name": tool.name}
         if checked.repairs:

@@ -14,8 +14,9 @@ from typing import Any
 from mcp_proxy.config import ConfigProblem, EscalationSettings, StdioUpstream
 from mcp_proxy.escalation import Budget
 from mcp_proxy.upstreams import State, Status
-from tool_registry import Catalog, Entry, ToolEntry, UnusableSchemaError
+from tool_registry import Catalog, Entry, Offer, ToolEntry, UnusableSchemaError
 from tool_registry.naming import NAME_LIMIT, SEPARATOR
+from tool_registry.scan import names_beside, scan
 
 _VSCODE_TOOLS = 128
 """Tools VS Code sends to a model at most."""
@@ -243,6 +244,28 @@ def journal_finding(path: PurePath | None, why_not: str) -> Finding:
         remedy = 'correct [journal] path, or set it to "" for none; calls go on unrecorded'
         return Finding(Level.ERROR, "journal", f"{path} cannot be written: {why_not}", remedy)
     return Finding(Level.OK, "journal", f"{path} can be written")
+
+
+def scan_findings(catalog: Catalog) -> Iterator[Finding]:
+    """What in the tools' definitions looks like an attack on the model that reads them."""
+    for tool in catalog.tools.values():
+        found = scan(tool.definition, names_beside(tool.upstream, catalog.offers))
+        for kind in dict.fromkeys(finding.kind for finding in found):
+            first = next(finding for finding in found if finding.kind is kind)
+            remedy = "read its definition; if you do not trust it, put it under deny"
+            message = f"{tool.qualified} {kind} at {first.pointer}: {first.excerpt}"
+            yield Finding(Level.WARNING, tool.upstream, message, remedy)
+
+
+def pin_findings(reviewed: Iterable[Offer], why_not: str) -> Iterator[Finding]:
+    """Which tools are quarantined, or why that cannot be told."""
+    if why_not:
+        remedy = "correct [pins] path; until then servers are not held to what they listed before"
+        yield Finding(Level.ERROR, "pins", why_not, remedy)
+    for offer in reviewed:
+        for reason in offer.quarantined.values():
+            remedy = "look at `switchboard pins diff`, then `switchboard pins accept`"
+            yield Finding(Level.WARNING, offer.upstream, reason.partition(". ")[0], remedy)
 
 
 def escalation_finding(settings: EscalationSettings | None, *, journal: bool) -> Finding:

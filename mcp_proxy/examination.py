@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 from mcp import MCPError
 
-from mcp_proxy.config import ConfigError, JournalSettings, Settings, StdioUpstream, load
+from mcp_proxy.config import ConfigError, JournalSettings, PinSettings, Settings, StdioUpstream, load
 from mcp_proxy.doctor import (
     Finding,
     Level,
@@ -25,11 +25,15 @@ from mcp_proxy.doctor import (
     journal_finding,
     left_out_findings,
     name_findings,
+    pin_findings,
     program_findings,
+    scan_findings,
     state_findings,
     token_findings,
     tool_count_findings,
 )
+from mcp_proxy.pin_store import PinStoreError
+from mcp_proxy.pinning import reviewed_by
 from mcp_proxy.running import running
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.task_tools import DO, PLAN
@@ -58,10 +62,23 @@ async def examine(path: Path | None) -> list[Finding]:
     findings.append(journal_finding(journal, why_not))
     findings.append(escalation_finding(settings.escalation, journal=journal is not None))
     # The journal stays shut: opening it may move a damaged file aside, and an examination changes nothing.
-    async with running(settings.model_copy(update={"journal": JournalSettings(enabled=False)})) as board:
+    # Nor is anything pinned by looking.
+    unkept = {"journal": JournalSettings(enabled=False), "pins": PinSettings(enabled=False)}
+    async with running(settings.model_copy(update=unkept)) as board:
         observed = await _observe(board)
         catalog = board.snapshot.catalog
-    return [*findings, *_judged(observed, catalog, settings.server.name)]
+    findings += _judged(observed, catalog, settings.server.name)
+    return [*findings, *await anyio.to_thread.run_sync(_held_to_pins, settings, catalog)]
+
+
+def _held_to_pins(settings: Settings, catalog: Catalog) -> list[Finding]:
+    """How what the upstreams list stands to what is pinned of it."""
+    if not settings.pins.enabled:
+        return [Finding(Level.WARNING, "pins", "are off: a server may change unseen", "set [pins] enabled")]
+    try:
+        return list(pin_findings(reviewed_by(settings, catalog.offers), ""))
+    except PinStoreError as error:
+        return list(pin_findings((), str(error)))
 
 
 def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[Finding]:
@@ -71,6 +88,7 @@ def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[
     for upstream in observed:
         yield from left_out_findings(upstream.status)
     yield from catalog_findings(catalog)
+    yield from scan_findings(catalog)
     yield from name_findings(catalog)
     yield from client_limit_findings((*catalog.tools, *catalog.prompts), entry)
     yield from token_findings(catalog.tools.values(), own)

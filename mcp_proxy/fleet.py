@@ -15,6 +15,7 @@ from mcp_proxy.catalog_cache import CatalogCache
 from mcp_proxy.client_sessions import ClientSessions
 from mcp_proxy.config import HttpUpstream, Settings, StdioUpstream
 from mcp_proxy.current_catalog import CurrentCatalog, OnChange, Snapshot
+from mcp_proxy.pinning import Pinning
 from mcp_proxy.relay import Audience
 from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
@@ -36,7 +37,8 @@ class Fleet:
         self._tasks = tasks
         enabled = settings.enabled_upstreams
         cache = CatalogCache(settings.catalog.path if settings.catalog.enabled else None)
-        self._catalog = CurrentCatalog(enabled, cache)
+        self._catalog = CurrentCatalog(enabled, cache, Pinning(settings.pins))
+        tasks.start_soon(self._catalog.follow_pins)
         self._audience: Audience | None = None
         self._level: LoggingLevel | None = None
         self._sessions = ClientSessions(tasks, watchdog, self._take_unless_listed) if many_clients else None

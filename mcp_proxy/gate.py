@@ -77,6 +77,8 @@ def decide(
     if isinstance(plan, NoPlan):
         return Escalate(plan.reason)
     tool = plan.call.tool
+    if tool.quarantine:
+        return Refuse(tool.quarantine)
     left_out = [problem.missing for problem in problems if _leaves_out_a_parameter(problem)]
     absent = tuple(dict.fromkeys(name for name in (*plan.missing, *left_out) if name is not None))
     if wrong := [problem for problem in problems if not _leaves_out_a_parameter(problem)]:
@@ -92,9 +94,9 @@ def decide(
         return Ask(
             plan.call, questions, f"{tool.qualified} needs {', '.join(absent)}, which the task does not give"
         )
-    if is_destructive(tool) and not approved:
-        return Ask(plan.call, (), f"{tool.qualified} may destroy data and needs a person's approval")
-    return Execute(plan.call)
+    unapproved = is_destructive(tool) and not approved
+    reason = f"{tool.qualified} may destroy data and needs a person's approval"
+    return Ask(plan.call, (), reason) if unapproved else Execute(plan.call)
 
 
 def _leaves_out_a_parameter(problem: ArgumentProblem) -> bool:

@@ -88,7 +88,7 @@ class FastLane:
     def _call(self, message: Message) -> bool:
         call = _read(message, self._envelope)
         tool = self._desk.seen.catalog.tools.get(call.name) if call else None
-        if call is None or tool is None or tool.preset or message["id"] in self._flights:
+        if call is None or tool is None or tool.preset or tool.quarantine or message["id"] in self._flights:
             return False
         upstream = self._board.upstreams[tool.upstream]
         if self._desk.validation_of(tool) != "off" and not _fits(tool, call.arguments):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mcp_proxy.own_tools import own_tool
 from mcp_proxy.results import text_block
-from tool_registry import Candidate, ToolEntry
+from tool_registry import Candidate
 from tool_registry.signature import signature
 
 _MOST = 50
@@ -105,8 +105,8 @@ def found(candidates: Sequence[Candidate], of: int, *, schemas: bool) -> dict[st
     lines = [f"{len(tools)} of {of} tools, best first. Call one by its name, directly or with call_tool."]
     if not tools:
         lines = [f"None of {of} tools matches. Try other words: what it does, on what, or the server's name."]
-    for candidate, tool in zip(candidates, tools, strict=True):
-        hints = _hints(candidate.tool)
+    for tool in tools:
+        hints = _hints(tool["annotations"])
         lines += ["", tool["signature"] + (f"  [{hints}]" if hints else "")]
         lines += [f"  {line}" for line in tool["description"].splitlines()[:1]]
         if schemas:
@@ -115,20 +115,20 @@ def found(candidates: Sequence[Candidate], of: int, *, schemas: bool) -> dict[st
 
 
 def _described(candidate: Candidate, *, schemas: bool) -> dict[str, Any]:
-    tool = candidate.tool
+    # As it is listed: of a quarantined tool nothing is told but why it is.
+    tool, listed = candidate.tool, candidate.tool.listed()
     described: dict[str, Any] = {
         "name": tool.qualified,
         "server": tool.upstream,
-        "signature": signature(tool.qualified, tool.input_schema),
-        "description": _brief(tool.description),
-        "annotations": dict(tool.annotations),
+        "signature": signature(tool.qualified, listed["inputSchema"]),
+        "description": _brief(str(listed.get("description") or "")),
+        "annotations": dict(listed.get("annotations") or {}),
         "score": round(candidate.score, 4),
     }
-    return {**described, "inputSchema": dict(tool.input_schema)} if schemas else described
+    return {**described, "inputSchema": listed["inputSchema"]} if schemas else described
 
 
-def _hints(tool: ToolEntry) -> str:
-    annotations: Mapping[str, Any] = tool.annotations
+def _hints(annotations: Mapping[str, Any]) -> str:
     return ", ".join(said for hint, said in _HINTS.items() if annotations.get(hint) is True)
 
 

@@ -73,6 +73,12 @@ class _UpstreamTable(Table):
     """Which of those there are not."""
     validation: Literal["enforce", "warn", "off"] = "enforce"
     """What becomes of a call whose arguments do not fit the tool's schema: "warn" logs it and passes it on."""
+    on_new: Literal["allow", "ask"] | None = None
+    """As in [pins], for this upstream alone."""
+    on_changed: Literal["quarantine", "warn"] | None = None
+    """As in [pins], for this upstream alone."""
+    on_flagged: Literal["allow", "ask"] | None = None
+    """As in [pins], for this upstream alone."""
     repair: bool = True
     """Put arguments right that only one reading fits ("5" where a number is wanted), and say so in the result."""
     _unmet: tuple[ConfigProblem, ...] = PrivateAttr(default=())
@@ -266,6 +272,18 @@ class CatalogSettings(_KeptOnDisk):
     """The folder; empty for none. By default catalogs in the user's folder for state."""
 
 
+class PinSettings(_KeptOnDisk):
+    """Holding servers to the tools they had when they were first seen."""
+
+    path: FilePath = Field(default_factory=lambda: user_folder("state") / "pins.sqlite")
+    on_new: Literal["allow", "ask"] = "allow"
+    """A tool that a server did not have at first: "ask" has it quarantined until `switchboard pins accept`."""
+    on_changed: Literal["quarantine", "warn"] = "quarantine"
+    """A tool whose definition has changed: "warn" logs it and lets it be used."""
+    on_flagged: Literal["allow", "ask"] = "ask"
+    """A tool never seen before whose definition looks like an attack: "allow" logs it and lets it be used."""
+
+
 class Settings(Table):
     """Everything Switchboard is configured to do."""
 
@@ -286,6 +304,7 @@ class Settings(Table):
     """None is off: nothing leaves the machine."""
     journal: JournalSettings = Field(default_factory=JournalSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
+    pins: PinSettings = Field(default_factory=PinSettings)
 
     @model_validator(mode="after")
     def _knows_its_profile(self) -> "Settings":

@@ -12,7 +12,7 @@ from mcp import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
 from mcp_proxy.callers import CALLER, Context, client_of, name_of
-from mcp_proxy.desk import Desk, InvalidArgumentsError
+from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError
 from mcp_proxy.hops import forwarded
 from mcp_proxy.own_tools import read_arguments
 from mcp_proxy.parking import StatelessCaller, progress_to
@@ -167,6 +167,8 @@ def _failed(error: Exception, name: str) -> Result:
     match error:
         case InvalidArgumentsError():
             return invalid_arguments(error.tool, error.problems)
+        case QuarantinedError():
+            return error_result(f"{error}. Nothing was called.")
         case UnusableSchemaError():
             return error_result(
                 f"{name} cannot be called: its inputSchema is unusable ({error}). Tell its author."

@@ -201,6 +201,8 @@ class Upkeep:
             status = self._newly_ready()
             for pattern in unmatched(whole, (*settings.allow, *settings.deny)):
                 log.warning("upstream.pattern_unmatched", upstream=self._name, pattern=pattern)
+        # Before it counts as ready: whoever waits for that will look for its tools.
+        await self._on_offer(offer)
         self._standing.become(
             replace(
                 status,
@@ -211,7 +213,6 @@ class Upkeep:
                 left_out=left_out,
             )
         )
-        await self._on_offer(offer)
 
     def _newly_ready(self) -> Status:
         """Take note of a start that has succeeded."""

@@ -6,7 +6,7 @@ It knows nothing of connections: an offer is whatever the upstream last listed.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
@@ -32,6 +32,8 @@ class Offer:
     prompts: tuple[Definition, ...] = ()
     resources: tuple[Definition, ...] = ()
     templates: tuple[Definition, ...] = ()
+    quarantined: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The tools that may not be called, by their own names: what a caller is told."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class ToolEntry(Entry):
 
     preset: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Arguments that the configuration gives: a client need not, and may not give others."""
+    quarantine: str = ""
+    """Why it may not be called, and what to do about it; empty for a tool that may."""
+
+    def listed(self, key: str = "name") -> dict[str, Any]:
+        """As for any entry; of a quarantined tool clients see why it is, and nothing of its definition."""
+        if not self.quarantine:
+            return Entry.listed(self, key)
+        return {key: self.qualified, "description": self.quarantine, "inputSchema": {"type": "object"}}
 
     @property
     def input_schema(self) -> Mapping[str, Any]:
@@ -144,7 +154,9 @@ class Catalog:
     def __post_init__(self) -> None:
         problems: list[CatalogProblem] = []
         named = {
-            "tools": _by_qualified_name(_listed(self.offers, "tools", "name", ToolEntry, problems)),
+            "tools": _quarantined(
+                _by_qualified_name(_listed(self.offers, "tools", "name", ToolEntry, problems)), self.offers
+            ),
             "prompts": _by_qualified_name(_listed(self.offers, "prompts", "name", Entry, problems)),
             "resources": _by_uri(_listed(self.offers, "resources", "uri", Entry, problems), problems),
             "templates": _by_uri(_listed(self.offers, "templates", "uriTemplate", Entry, problems), problems),
@@ -206,6 +218,16 @@ def _by_qualified_name(entries: Iterable[tuple[Offer, E]]) -> dict[str, E]:
             entry = type(entry)(entry.upstream, entry.name, qualified, entry.definition)  # noqa: PLW2901
         named[qualified] = entry
     return named
+
+
+def _quarantined(tools: dict[str, ToolEntry], offers: Iterable[Offer]) -> dict[str, ToolEntry]:
+    """The tools, with those marked that their offers have in quarantine."""
+    for offer in offers:
+        if offer.quarantined:
+            for qualified, tool in tools.items():
+                if tool.upstream == offer.upstream and (reason := offer.quarantined.get(tool.name)):
+                    tools[qualified] = replace(tool, quarantine=reason)
+    return tools
 
 
 def _by_uri(entries: Iterable[tuple[Offer, E]], problems: list[CatalogProblem]) -> dict[str, E]:

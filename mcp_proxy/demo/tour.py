@@ -13,7 +13,7 @@ import click
 from rich.markup import escape
 
 from local_llm import Task
-from mcp_proxy.config import CatalogSettings, JournalSettings, ServerSettings, Settings
+from mcp_proxy.config import CatalogSettings, JournalSettings, PinSettings, ServerSettings, Settings
 from mcp_proxy.desk import Desk
 from mcp_proxy.pipeline import Outcome
 from mcp_proxy.render import print_outcome, stderr
@@ -105,6 +105,7 @@ def _settings(servers: Mapping[str, Mapping[str, Any]]) -> Settings:
             "server": ServerSettings(),
             "journal": JournalSettings(enabled=False),
             "catalog": CatalogSettings(enabled=False),
+            "pins": PinSettings(enabled=False),
         }
     )
 

@@ -70,7 +70,7 @@ async def test_what_a_planner_gets_nearly_right_is_put_right_too(tmp_path: Path)
         add = board.snapshot.catalog.tools["echo__add"]
         board.planner = ScriptedPlanner([Plan(Call(add, {"a": "5", "b": 2}), 0.9, "scripted", "as told")])
         with capture_logs() as logs:
-            outcome = await board.do(Task("add 5 and 2"), Nobody())
+            outcome = await Desk(board).do(Task("add 5 and 2"), Nobody())
     assert outcome.call is not None
     assert outcome.call.arguments == {"a": 5, "b": 2}
     result = outcome_result(outcome)
