@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import overhead_report, soak_report
+from benchmarks import overhead_report, soak_report, tokens
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +23,7 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "overhead:table": lambda: overhead_report.table(overhead_report.load()),
     "overhead:conditions": lambda: overhead_report.conditions(overhead_report.load()),
     "overhead:added": lambda: overhead_report.added(overhead_report.load()),
+    "tokens:error": lambda: tokens.claim(tokens.load()),
     "soak:table": lambda: soak_report.table(soak_report.load()),
 }
 """What each claim says, by the recorded results."""

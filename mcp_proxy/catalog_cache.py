@@ -25,6 +25,8 @@ _BESIDE_THE_POINT = {
         "lazy",
         "idle_stop",
         "validation",
+        "check_output",
+        "result_budget",
         "max_restarts",
         "retry_pause",
         "start_timeout",

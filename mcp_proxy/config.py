@@ -17,6 +17,8 @@ from mcp_proxy.settings import (
     JournalSettings,
     OAuthSettings,
     PlannerSettings,
+    PrivacySettings,
+    ResultSettings,
     ServerSettings,
     Settings,
     StdioUpstream,
@@ -33,6 +35,8 @@ __all__ = [
     "JournalSettings",
     "PlannerSettings",
     "Prices",
+    "PrivacySettings",
+    "ResultSettings",
     "ServerSettings",
     "Settings",
     "StdioUpstream",
@@ -77,6 +81,8 @@ _TABLES: Mapping[KeyPath, type[BaseModel]] = {
     ("escalation", "prices"): Prices,
     ("journal",): JournalSettings,
     ("catalog",): CatalogSettings,
+    ("results",): ResultSettings,
+    ("privacy",): PrivacySettings,
 }
 """The model of each table. An upstream's is found by its tag, in the place of its name."""
 

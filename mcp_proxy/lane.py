@@ -6,11 +6,14 @@ behaviour: tests/e2e/test_lane.py holds the two together.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import orjson
+import structlog
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
@@ -20,9 +23,11 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from mcp_proxy.delivery import Delivery
 from mcp_proxy.hops import forwarded, in_era
 from mcp_proxy.journal import CallRecord, Outcome
 from mcp_proxy.pipes import Message, Pipe
+from mcp_proxy.result_budget import LOCAL
 from mcp_proxy.results import unavailable
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.upstreams import UpstreamUnavailableError
@@ -31,6 +36,8 @@ from tool_registry import ToolEntry, UnusableSchemaError
 _ENVELOPE = (CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY)
 _SWEEP = 1.0
 """Seconds between looks for calls whose time is up."""
+
+log = structlog.stdlib.get_logger()
 
 
 @dataclass(slots=True)
@@ -57,6 +64,7 @@ class FastLane:
     def __init__(self, board: Switchboard) -> None:
         self.pipe = Pipe(self._take, self._close)
         self._board = board
+        self._delivery = Delivery(board)
         self._server_info: Mapping[str, Any] = {}
         self._version: str | None = None
         self._client = ""
@@ -146,8 +154,7 @@ class FastLane:
     def _return(self, flight: _Flight, result: Any) -> None:
         kind = _kind(result)
         if kind == "complete":
-            self._write_result(flight, result)
-            self._note(flight, "tool_error" if result.get("isError") else "ok")
+            self._complete(flight, result)
         elif kind == "input_required" and self._version in MODERN_PROTOCOL_VERSIONS:
             self._write_result(flight, result)
         elif kind == "input_required":
@@ -156,6 +163,30 @@ class FastLane:
         else:
             message = f"{flight.tool.qualified} returned an invalid result"
             self._fail(flight, {"code": INTERNAL_ERROR, "message": message})
+
+    def _complete(self, flight: _Flight, result: dict[str, Any]) -> None:
+        line = self._line(flight, result)
+        if self._delivery.passes(flight.tool, result, len(line)):
+            self._finish(flight, result, line)
+            return
+        # It is in flight until it is written: it may be cancelled, and the client may go.
+        self._flights[flight.id] = flight
+        flight.cancel, flight.deadline = lambda _: None, math.inf
+        self._board.start_soon(self._deliver, flight, result)
+
+    async def _deliver(self, flight: _Flight, result: dict[str, Any]) -> None:
+        """Write a result that takes time: one that is long, or that does not fit its outputSchema."""
+        try:
+            result = await self._delivery.checked(flight.tool, result, LOCAL)
+        except Exception:
+            log.exception("call.bug", tool=flight.tool.qualified)
+        if self._flights.get(flight.id) is flight:
+            del self._flights[flight.id]
+            self._finish(flight, result, self._line(flight, result))
+
+    def _finish(self, flight: _Flight, result: Mapping[str, Any], line: bytes) -> None:
+        self.pipe.write_line(line)
+        self._note(flight, "tool_error" if result.get("isError") else "ok")
 
     def _fail(self, flight: _Flight, error: Any) -> None:
         self.pipe.write({"jsonrpc": "2.0", "id": flight.id, "error": error})
@@ -167,8 +198,11 @@ class FastLane:
         self._note(flight, "failed", str(error))
 
     def _write_result(self, flight: _Flight, result: Mapping[str, Any]) -> None:
+        self.pipe.write_line(self._line(flight, result))
+
+    def _line(self, flight: _Flight, result: Mapping[str, Any]) -> bytes:
         ours = in_era(result, self._version or "", self._server_info)
-        self.pipe.write({"jsonrpc": "2.0", "id": flight.id, "result": ours})
+        return orjson.dumps({"jsonrpc": "2.0", "id": flight.id, "result": ours})
 
     def _note(self, flight: _Flight, outcome: Outcome, error: str | None = None) -> None:
         if self._board.journal:

@@ -6,6 +6,7 @@ The only module that makes MCP errors out of ours, and the only one that catches
 import difflib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -53,15 +54,17 @@ from mcp_proxy.callers import (
     outbound_of,
 )
 from mcp_proxy.clients import Clients
+from mcp_proxy.delivery import Delivery, owner_of
 from mcp_proxy.hops import as_ours, forwarded
 from mcp_proxy.offerings import Offerings
 from mcp_proxy.parking import Parking, StatelessCaller
 from mcp_proxy.person import ClientPerson, InputNeeded
+from mcp_proxy.read_result import READ_RESULT
 from mcp_proxy.relay import Relay
 from mcp_proxy.results import error_result, invalid_arguments, outcome_result, unavailable
 from mcp_proxy.sdk_server import SdkServer
 from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard
-from mcp_proxy.task_tools import DO, PLAN, read_request
+from mcp_proxy.task_tools import DO, PLAN, own_name, read_request
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import Catalog, UnusableSchemaError
 
@@ -102,6 +105,7 @@ class Front:
         self._clients = Clients(self._bus, self._relay_of)
         self._offerings = Offerings(board, _progress_to)
         self._parking = Parking()
+        self._delivery = Delivery(board)
         self._told = board.snapshot.catalog
         self.server = SdkServer(
             board.settings.server.name,
@@ -165,14 +169,10 @@ class Front:
             CALLER.reset(before)
 
     def _own_tools(self) -> dict[str, Result]:
-        """Switchboard's own tools by the name they go by.
-
-        An upstream without a prefix may have a tool of that name. It is there to be seen as it is, so it
-        keeps the name, and Switchboard's own gives way.
-        """
+        """Switchboard's own tools by the name they go by."""
         taken = self._board.snapshot.catalog.tools
-        own = {tool["name"]: tool for tool in (DO, PLAN)}
-        return {name if name not in taken else f"switchboard_{name}": tool for name, tool in own.items()}
+        own = (DO, PLAN, READ_RESULT) if self._board.cuts_results else (DO, PLAN)
+        return {own_name(tool, taken): tool for tool in own}
 
     async def _list_tools(self, _ctx: Context, _params: PaginatedRequestParams) -> Result:
         await self._board.wait_startup()
@@ -182,6 +182,8 @@ class Front:
     async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> Result:
         try:
             own = self._own_tools().get(params.name)
+            if own is READ_RESULT:
+                return await self._delivery.read(params.arguments or {}, self._owner(ctx))
             return await (self._carry_out(ctx, params, own) if own else self._call_directly(ctx, params))
         except InputNeeded as needed:
             return needed.result.model_dump(by_alias=True, mode="json", exclude_none=True)
@@ -205,6 +207,9 @@ class Front:
             on_progress=_progress_to(ctx),
             client=name_of(ctx),
         )
+        if outcome.call and outcome.result:
+            tool, result = outcome.call.tool, dict(outcome.result)
+            outcome = replace(outcome, result=await self._delivery.fitted(tool, result, self._owner(ctx)))
         return outcome_result(outcome)
 
     async def _call_directly(self, ctx: Context, params: CallToolRequestParams) -> Result:
@@ -216,9 +221,13 @@ class Front:
             near = difflib.get_close_matches(params.name, tools, n=3)
             hint = f"; near names: {', '.join(near)}" if near else ""
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}{hint}")
-        return await self._board.call_tool(
+        result = await self._board.call_tool(
             tool, forwarded(ctx.params), _progress_to(ctx), client=name_of(ctx)
         )
+        return await self._delivery.fitted(tool, result, self._owner(ctx))
+
+    def _owner(self, ctx: Context) -> str:
+        return owner_of(ctx, self._board.settings.server)
 
     async def _subscribe(self, ctx: Context, params: SubscribeRequestParams) -> Result:
         await self._offerings.owner_of(params.uri)

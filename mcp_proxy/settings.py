@@ -31,11 +31,14 @@ from pydantic_core import PydanticCustomError
 from mcp_proxy.config_file import user_folder
 from mcp_proxy.escalation import ClaudeSettings
 from mcp_proxy.gate import EXECUTE_FROM
+from mcp_proxy.redaction import compile_pattern
 from tool_registry.naming import prefix_of
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 
 _SHORTEST_TOKEN = 16
+
+_LEAST_BUDGET = 500
 
 _NOT_HTTP = ("is not an HTTP address", "write one such as http://127.0.0.1:3000/mcp")
 
@@ -83,6 +86,15 @@ def nearest(unknown: str, known: Iterable[str]) -> list[str]:
     return get_close_matches(unknown, list(known), n=1, cutoff=0.6)
 
 
+def _budget(tokens: int) -> int:
+    if tokens and tokens < _LEAST_BUDGET:
+        raise _refusal(
+            f"is less than {_LEAST_BUDGET} tokens, too few for a useful part",
+            "raise it, or set 0 for no limit",
+        )
+    return tokens
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -109,6 +121,10 @@ class _UpstreamTable(_Table):
     """Which of those there are not."""
     validation: Literal["enforce", "warn", "off"] = "enforce"
     """What becomes of a call whose arguments do not fit the tool's schema: "warn" logs it and passes it on."""
+    check_output: Literal["enforce", "warn", "off"] = "warn"
+    """What becomes of a result that does not fit the tool's outputSchema: "warn" logs it and passes it on."""
+    result_budget: Annotated[int, AfterValidator(_budget)] | None = None
+    """Tokens a result of its tools may have, instead of `[results] budget`; 0 for no limit."""
 
 
 class StdioUpstream(_UpstreamTable):
@@ -211,6 +227,16 @@ def _some_bytes(size: ByteSize) -> ByteSize:
     return size
 
 
+def _pattern(pattern: str) -> str:
+    try:
+        compile_pattern(pattern)
+    except ValueError as error:
+        raise _refusal(
+            f"is no regular expression of RE2: {error}", "see github.com/google/re2/wiki/Syntax"
+        ) from None
+    return pattern
+
+
 class OAuthSettings(_Table):
     """Access tokens of an OAuth 2.1 authorization server, for which Switchboard is the protected resource."""
 
@@ -308,6 +334,31 @@ class CatalogSettings(_KeptOnDisk):
     path: FilePath = Field(default_factory=lambda: user_folder("state") / "catalogs")
 
 
+class ResultSettings(_Table):
+    """How much of a long result a client is given at once, and where the whole is kept for it."""
+
+    budget: Annotated[int, AfterValidator(_budget)] = 20_000
+    """Tokens (estimated) a result may have; what is longer is cut, and `read_result` gives the rest. 0: no limit."""
+    structured: Literal["keep", "shorten"] = "keep"
+    """What becomes of a longer `structuredContent` that an outputSchema promises. "shorten" leaves out items where
+    the schema allows it. What no schema promises is left out."""
+    path: FilePath = Field(default_factory=lambda: user_folder("state") / "results")
+    """The folder of the results that were cut. They are kept as they came, credentials included, for you alone."""
+    max_age: Seconds = 86_400.0
+    """Seconds they are kept."""
+    max_size: Annotated[ByteSize, AfterValidator(_some_bytes)] = ByteSize(256 * 1024 * 1024)
+    """Bytes they may take altogether, or as in "256 MiB"; the oldest go first."""
+    max_count: int = Field(default=1000, ge=1)
+    """How many are kept at most."""
+
+
+class PrivacySettings(_Table):
+    """What is hidden in logs and in the journal, beside what looks like a credential anyway."""
+
+    redact: tuple[Annotated[Text, AfterValidator(_pattern)], ...] = ()
+    """Regular expressions (RE2) of what else is hidden, such as "ACME-[0-9]{8}"; they take effect at the start."""
+
+
 class Settings(_Table):
     """Everything Switchboard is configured to do."""
 
@@ -324,6 +375,8 @@ class Settings(_Table):
     """None is off: nothing leaves the machine."""
     journal: JournalSettings = Field(default_factory=JournalSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
+    results: ResultSettings = Field(default_factory=ResultSettings)
+    privacy: PrivacySettings = PrivacySettings()
 
     @property
     def enabled_upstreams(self) -> Mapping[str, StdioUpstream | HttpUpstream]:

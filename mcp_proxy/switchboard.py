@@ -3,7 +3,7 @@
 The one place where the catalog is swapped and the parts are put together.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,9 +21,11 @@ from mcp_proxy.catalog_cache import CatalogCache
 from mcp_proxy.config import HttpUpstream, Settings, StdioUpstream
 from mcp_proxy.escalation import ClaudeEscalator, Escalator
 from mcp_proxy.journal import Journal, new_id
+from mcp_proxy.output_check import OutputCheck
 from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.records import CallWatch, task_record, unfinished_record
 from mcp_proxy.reload import follow
+from mcp_proxy.result_budget import ResultBudget
 from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
 from tool_registry import ArgumentProblem, Catalog, Offer, ToolEntry, ToolIndex, UnusableSchemaError
@@ -75,6 +77,8 @@ class Switchboard:
         self.journal = journal
         self.planner = planner
         self.escalator = escalator
+        self.results = ResultBudget(settings.results)
+        self.outputs = OutputCheck()
         self._watchdog = watchdog
         self._tasks = tasks
         self._cache = CatalogCache(settings.catalog.path if settings.catalog.enabled else None)
@@ -175,11 +179,31 @@ class Switchboard:
         try:
             with watch.watching():
                 params = {**params, "name": tool.name}
-                watch.result = result = await self.request(tool.upstream, "tools/call", params, on_progress)
+                result = await self.request(tool.upstream, "tools/call", params, on_progress)
+                watch.result = result = await self.check_output(tool, result)
                 return result
         finally:
             if self.journal:
                 await self.journal.record_call(watch.record)
+
+    async def check_output(self, tool: ToolEntry, result: dict[str, Any]) -> dict[str, Any]:
+        """A result as the upstream's `check_output` has it go on."""
+        upstream = self.upstreams.get(tool.upstream)
+        return await self.outputs.checked(tool, result, upstream.check_output if upstream else "off")
+
+    def budget_of(self, tool: ToolEntry) -> int:
+        """How many tokens a result of a tool may have; 0 for any number."""
+        upstream = self.upstreams.get(tool.upstream)
+        return self.results.tokens(upstream.result_budget if upstream else None)
+
+    @property
+    def cuts_results(self) -> bool:
+        """Whether any result may be cut, so that there is something to read on in."""
+        return any(self.results.tokens(upstream.result_budget) for upstream in self.upstreams.values())
+
+    def start_soon(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        """Have something done beside everything else; it ends with the switchboard."""
+        self._tasks.start_soon(work, *args)
 
     async def request(
         self, upstream: str, method: str, params: Mapping[str, Any], on_progress: ProgressFnT | None = None

@@ -1,6 +1,6 @@
 """The tools Switchboard itself offers, `do` and `plan`: their definitions, and reading their arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,9 @@ from local_llm import Task
 from mcp_proxy.results import OUTCOME_SCHEMA
 
 _LONGEST_TASK = 4000
+
+Definition = Mapping[str, Any]
+"""A Tool object."""
 
 
 class _PlanArguments(BaseModel):
@@ -49,6 +52,16 @@ def read_request(name: str, arguments: Mapping[str, Any]) -> Request | str:
     except ValidationError as error:
         problems = "\n".join(f"- /{'/'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         return f"The arguments of `{name}` are not valid; nothing was done.\n{problems}"
+
+
+def own_name(tool: Definition, taken: Container[str]) -> str:
+    """The name by which clients call one of Switchboard's own tools.
+
+    An upstream without a prefix may have a tool of that name. It is there to be seen as it is, so it
+    keeps the name, and Switchboard's own gives way.
+    """
+    name: str = tool["name"]
+    return f"switchboard_{name}" if name in taken else name
 
 
 def _tool(
