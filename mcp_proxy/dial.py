@@ -16,6 +16,7 @@ from mcp_types import CONNECTION_CLOSED
 from mcp_proxy.config import HttpUpstream, StdioUpstream
 from mcp_proxy.process import Program, process_streams
 from mcp_proxy.raw_calls import RawCalls
+from mcp_proxy.redaction import redact_text
 from mcp_proxy.stderr_tail import StderrTail
 from mcp_proxy.watchdog import Watchdog
 
@@ -69,4 +70,4 @@ def why_failed(error: BaseException, settings: StdioUpstream | HttpUpstream) -> 
             return f"{settings.command!r} may not be executed; check its permissions"
     if isinstance(error, MCPError) and error.code == CONNECTION_CLOSED:
         return "it exited or closed the connection while starting"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{type(error).__name__}: {redact_text(str(error))}" if str(error) else type(error).__name__

@@ -31,12 +31,16 @@ from pydantic_core import PydanticCustomError
 from mcp_proxy.config_file import user_folder
 from mcp_proxy.escalation import ClaudeSettings
 from mcp_proxy.gate import EXECUTE_FROM
-from mcp_proxy.redaction import compile_pattern
+from mcp_proxy.redaction import compile_pattern, is_secret_name
 from tool_registry.naming import prefix_of
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 
 _SHORTEST_TOKEN = 16
+
+_SHORTEST_SECRET = 8
+
+_ORDINARY_HEADERS = frozenset({"accept", "content-type", "user-agent", "origin", "host"})
 
 _LEAST_BUDGET = 500
 
@@ -377,6 +381,27 @@ class Settings(_Table):
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     results: ResultSettings = Field(default_factory=ResultSettings)
     privacy: PrivacySettings = PrivacySettings()
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The credentials in it, as far as they are long enough to be told from other words."""
+        values = [*self.server.tokens]
+        if self.server.oauth:
+            values.append(self.server.oauth.client_secret)
+        if self.escalation:
+            values.append(self.escalation.api_key)
+        for upstream in self.upstreams.values():
+            if isinstance(upstream, HttpUpstream):
+                values += (
+                    value
+                    for name, value in upstream.headers.items()
+                    if name.casefold() not in _ORDINARY_HEADERS
+                )
+            else:
+                values += (value for name, value in upstream.env.items() if is_secret_name(name))
+        # "Bearer abc": the scheme is no secret, and the rest may stand elsewhere without it.
+        words = (word for value in values for word in value.get_secret_value().split())
+        return frozenset(word for word in words if len(word) >= _SHORTEST_SECRET)
 
     @property
     def enabled_upstreams(self) -> Mapping[str, StdioUpstream | HttpUpstream]:

@@ -24,6 +24,7 @@ from mcp_proxy.journal import Journal, new_id
 from mcp_proxy.output_check import OutputCheck
 from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.records import CallWatch, task_record, unfinished_record
+from mcp_proxy.redaction import hide_also
 from mcp_proxy.reload import follow
 from mcp_proxy.result_budget import ResultBudget
 from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
@@ -221,6 +222,7 @@ class Switchboard:
         """
         before = self.settings.enabled_upstreams
         self.settings = self.settings.model_copy(update={"upstreams": upstreams})
+        hide_also(self.settings.privacy.redact, self.settings.secrets)
         enabled = self.settings.enabled_upstreams
         leaving = [upstream for name, upstream in self.upstreams.items() if name not in enabled]
         changed = [name for name in before if name in enabled and enabled[name] != before[name]]
@@ -328,6 +330,7 @@ async def running(
         planner: who plans; None for the embedded planner.
         watch: the file the settings came from, if edits of its upstreams are to take effect at once.
     """
+    hide_also(settings.privacy.redact, settings.secrets)
     async with _journal(settings) as journal, _escalator(settings, journal) as escalator:
         with Watchdog() as watchdog:
             async with anyio.create_task_group() as tasks:

@@ -92,7 +92,8 @@ async def test_structured_content_stays_whole_where_it_is_promised_and_is_left_o
     async with serving(config(tmp_path)) as client:
         await client.list_tools()
         promised = await client.call_tool("long__promised", {"count": 500})
-        assert len((promised.structured_content or {})["items"]) == 500
+        assert promised.structured_content
+        assert len(promised.structured_content["items"]) == 500
         assert len(json.loads(shown(promised))["items"]) < 500
         unpromised = await client.call_tool("long__unpromised", {"count": 500})
         assert unpromised.structured_content is None
@@ -107,7 +108,8 @@ async def test_promised_structured_content_may_be_shortened_as_its_schema_allows
     async with serving(config(tmp_path, structured="shorten")) as client:
         await client.list_tools()
         result = await client.call_tool("long__promised", {"count": 500})
-        structured = result.structured_content or {}
+        structured = result.structured_content
+        assert structured
         assert structured["total"] == 500
         assert 0 < len(structured["items"]) < 500
         assert "structuredContent is shortened" in text_of(result)
