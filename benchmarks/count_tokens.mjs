@@ -1,5 +1,5 @@
 // Token counts by real tokenizers: a JSON array of texts on stdin, an array of {tokenizer: count} on stdout.
-// The packages: npm install --no-save gpt-tokenizer@3 @anthropic-ai/tokenizer@0.0.4 llama3-tokenizer-js@1
+// The packages: npm install --no-save gpt-tokenizer@4 @anthropic-ai/tokenizer@0.0.4 llama3-tokenizer-js@1
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 

@@ -1,6 +1,6 @@
 """How far the estimate of tokens is from real tokenizers, by kind of text.
 
-    npm install --no-save --prefix /tmp/tokenizers gpt-tokenizer@3 @anthropic-ai/tokenizer@0.0.4 llama3-tokenizer-js@1
+    npm install --no-save --prefix /tmp/tokenizers gpt-tokenizer@4 @anthropic-ai/tokenizer@0.0.4 llama3-tokenizer-js@1
     python -m benchmarks.tokens --tokenizers /tmp/tokenizers [--fit]
 
 Writes results/tokens.json: of every sample its kind, its counts by class of characters, and its tokens, but
