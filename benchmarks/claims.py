@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import overhead_report, profile_report, scan, schemas, soak_report
+from benchmarks import overhead_report, profile_report, scan, schemas, soak_report, tokens
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,6 +31,7 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "scan:rate": lambda: scan.rate(scan.load()),
     "scan:held-back": lambda: scan.held_back(scan.load()),
     "scan:lost": lambda: scan.lost(scan.load()),
+    "tokens:error": lambda: tokens.claim(tokens.load()),
     "soak:table": lambda: soak_report.table(soak_report.load()),
 }
 """What each claim says, by the recorded results."""

@@ -32,6 +32,8 @@ _BESIDE_THE_POINT = {
         "on_new",
         "on_changed",
         "on_flagged",
+        "check_output",
+        "result_budget",
         "max_restarts",
         "retry_pause",
         "start_timeout",

@@ -20,6 +20,8 @@ from mcp_proxy.settings import (
     JournalSettings,
     PinSettings,
     PlannerSettings,
+    PrivacySettings,
+    ResultSettings,
     Settings,
     StdioUpstream,
     Upstream,
@@ -39,7 +41,9 @@ __all__ = [
     "PinSettings",
     "PlannerSettings",
     "Prices",
+    "PrivacySettings",
     "ProfileTable",
+    "ResultSettings",
     "ServerSettings",
     "Settings",
     "StdioUpstream",
@@ -96,6 +100,8 @@ _TABLES: Mapping[KeyPath, type[BaseModel]] = {
     ("journal",): JournalSettings,
     ("catalog",): CatalogSettings,
     ("pins",): PinSettings,
+    ("results",): ResultSettings,
+    ("privacy",): PrivacySettings,
 }
 """The model of each table. An upstream's is found by its tag, in the place of its name."""
 

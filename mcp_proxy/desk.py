@@ -189,9 +189,8 @@ class Desk:
         watch = CallWatch(tool, checked.arguments, client, task_id)
         try:
             with watch.watching():
-                watch.result = result = await self.board.request(
-                    tool.upstream, "tools/call", params, on_progress
-                )
+                result = await self.board.request(tool.upstream, "tools/call", params, on_progress)
+                watch.result = result = await self.board.check_output(tool, result)
                 return with_repairs(result, checked.repairs) if checked.repairs else result
         finally:
             if self.board.journal and task_id:

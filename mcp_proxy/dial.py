@@ -20,6 +20,7 @@ from mcp_proxy import sse
 from mcp_proxy.config import HttpUpstream, StdioUpstream
 from mcp_proxy.process import Program, process_streams
 from mcp_proxy.raw_calls import RawCalls
+from mcp_proxy.redaction import redact_text
 from mcp_proxy.stderr_tail import StderrTail
 from mcp_proxy.watchdog import Watchdog
 
@@ -195,4 +196,4 @@ def _without_secrets(text: str, settings: StdioUpstream | HttpUpstream) -> str:
         hidden = [settings.url, *(value.get_secret_value() for value in settings.headers.values())]
     for secret in sorted(filter(None, hidden), key=len, reverse=True):
         text = text.replace(secret, "…")
-    return text
+    return redact_text(text)

@@ -16,6 +16,7 @@ from mcp_proxy.client_sessions import ClientSessions
 from mcp_proxy.config import HttpUpstream, Settings, StdioUpstream
 from mcp_proxy.current_catalog import CurrentCatalog, OnChange, Snapshot
 from mcp_proxy.pinning import Pinning
+from mcp_proxy.redaction import hide_also
 from mcp_proxy.relay import Audience
 from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
@@ -128,6 +129,7 @@ class Fleet:
         """
         before = self.settings.enabled_upstreams
         self.settings = self.settings.model_copy(update={"upstreams": upstreams})
+        hide_also(self.settings.privacy.redact, self.settings.secrets)
         enabled = self.settings.enabled_upstreams
         leaving: dict[Upstream, str] = {}
         for name in self.upstreams.keys() - enabled.keys():

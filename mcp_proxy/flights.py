@@ -31,6 +31,9 @@ Write = Callable[[Message], None]
 Note = Callable[[CallRecord], object]
 """Takes what the journal is told of a call."""
 
+Check = Callable[[ToolEntry, Message], Awaitable[Message]]
+"""Makes of an upstream's result what the client is to get."""
+
 _Telling = Callable[[], Awaitable[None]]
 
 
@@ -86,7 +89,8 @@ class Flight:
 class ParkedFlight:
     """The rest of a call that has been asked something: `outcome` is the work of a parked call."""
 
-    def __init__(self, flight: Flight, caller: StatelessCaller, note: Note) -> None:
+    def __init__(self, flight: Flight, caller: StatelessCaller, check: Check, note: Note) -> None:
+        self._check = check
         self._flight = flight
         self._caller = caller
         self._note = note
@@ -127,14 +131,14 @@ class ParkedFlight:
             self._tellings.close()
         if self._answer is None:
             return self._came_to_nothing(self._flight.unavailable("the connection closed"))
-        return self._ended(self._answer)
+        return await self._ended(self._answer)
 
-    def _ended(self, answer: Message) -> Message:
+    async def _ended(self, answer: Message) -> Message:
         error = error_of(answer, self._flight.tool)
         if error:
             self._note(self._flight.record("failed", str(error)))
             raise MCPError(error["code"], error["message"], error.get("data"))
-        result: Message = answer["result"]
+        result = await self._check(self._flight.tool, answer["result"])
         self._note(self._flight.record(outcome_of(result)))
         return result
 

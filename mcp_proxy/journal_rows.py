@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from mcp_proxy.redaction import redact
+from mcp_proxy.redaction import redact_beside
 
 Decision = Literal["execute", "ask", "escalate", "refuse", "dry_run"]
 Outcome = Literal["ok", "tool_error", "failed", "cancelled", "declined"]
@@ -175,7 +175,8 @@ def spent(connection: sqlite3.Connection, planner: str, since: datetime, profile
 
 def _row(record: Record) -> dict[str, Any]:
     row = {column.name: getattr(record, column.name) for column in fields(record)}
-    row |= redact({name: row[name] for name in _FOREIGN if row.get(name)})
+    foreign = {name: row[name] for name in _FOREIGN if row.get(name)}
+    row |= redact_beside(foreign.get("text", ""), foreign)
     if row["arguments"] is not None:
         row["arguments"] = json.dumps(row["arguments"], default=str, skipkeys=True)
     row["started_at"] = _stamp(record.started_at)

@@ -10,12 +10,16 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import anyio
+import orjson
+import structlog
 from mcp_types import LOG_LEVEL_META_KEY
 
 from mcp_proxy.callers import ENVELOPE, LEVELS, Context, connection_of, envelope_of, is_stateless, name_of
+from mcp_proxy.delivery import Delivery
 from mcp_proxy.desk import Desk
 from mcp_proxy.flights import (
     Flight,
@@ -30,12 +34,15 @@ from mcp_proxy.hops import in_era
 from mcp_proxy.journal import CallRecord
 from mcp_proxy.parking import Parking, subject_of
 from mcp_proxy.pipes import Message, Pipe
+from mcp_proxy.result_budget import LOCAL
 from mcp_proxy.results import unavailable
 from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from tool_registry import ToolEntry, UnusableSchemaError
 
 _SWEEP = 1.0
 """Seconds between looks for calls whose time is up."""
+
+log = structlog.stdlib.get_logger()
 
 
 class FastLane:
@@ -47,6 +54,7 @@ class FastLane:
         self._desk = desk
         self._board = desk.board
         self._parking = parking
+        self._delivery = Delivery(desk)
         self._server_info: Mapping[str, Any] = {}
         self._version: str | None = None
         self._client = ""
@@ -122,7 +130,7 @@ class FastLane:
     def _park(self, flight: Flight, caller: LaneStatelessCaller) -> ParkedFlight:
         """Answer the request of a stateless client with what it is asked; its next one is for the SDK's path."""
         del self._flights[flight.id]
-        flight.parked = ParkedFlight(flight, caller, self._note)
+        flight.parked = ParkedFlight(flight, caller, self._checked, self._note)
         subject = subject_of("tools/call", flight.request["params"])
         self._write_result(flight, self._parking.adopt(caller, subject, flight.parked.outcome))
         return flight.parked
@@ -159,12 +167,39 @@ class FastLane:
 
     def _return(self, flight: Flight, result: Message) -> None:
         if result.get("resultType", "complete") == "complete":
-            self._write_result(flight, result)
-            self._note(flight.record(outcome_of(result)))
+            self._complete(flight, result)
         elif self._handshake:
             self._ask(flight, result, self._handshake)
         else:
             self._write_result(flight, result)
+
+    def _complete(self, flight: Flight, result: Message) -> None:
+        line = self._line(flight, result)
+        if self._delivery.passes(flight.tool, result, len(line)):
+            self._finish(flight, result, line)
+            return
+        # It is in flight until it is written: it may be cancelled, and the client may go.
+        self._flights[flight.id] = flight
+        flight.cancel, flight.deadline = lambda _: None, math.inf
+        self._parking.start(partial(self._deliver, flight, result))
+
+    async def _deliver(self, flight: Flight, result: Message) -> None:
+        """Write a result that takes time: one that is long, or that does not fit its outputSchema."""
+        result = await self._checked(flight.tool, result)
+        if self._flights.get(flight.id) is flight:
+            del self._flights[flight.id]
+            self._finish(flight, result, self._line(flight, result))
+
+    async def _checked(self, tool: ToolEntry, result: Message) -> Message:
+        try:
+            return await self._delivery.checked(tool, result, LOCAL)
+        except Exception:
+            log.exception("call.bug", tool=tool.qualified)
+            return result
+
+    def _finish(self, flight: Flight, result: Message, line: bytes) -> None:
+        self.pipe.write_line(line)
+        self._note(flight.record(outcome_of(result)))
 
     def _ask(self, flight: Flight, asked: Message, caller: LaneHandshakeCaller) -> None:
         """Have a handshake-era client answer what a stateless upstream has asked, and go on with the call."""
@@ -189,9 +224,12 @@ class FastLane:
         self._write_result(flight, unavailable(flight.tool.qualified, error))
         self._note(flight.record("failed", str(error)))
 
-    def _write_result(self, flight: Flight, result: Mapping[str, Any]) -> None:
+    def _write_result(self, flight: Flight, result: Message) -> None:
+        self.pipe.write_line(self._line(flight, result))
+
+    def _line(self, flight: Flight, result: Message) -> bytes:
         ours = in_era(result, self._version or "", self._server_info)
-        self.pipe.write({"jsonrpc": "2.0", "id": flight.id, "result": ours})
+        return orjson.dumps({"jsonrpc": "2.0", "id": flight.id, "result": ours})
 
     def _note(self, record: CallRecord) -> None:
         if self._board.journal:

@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from mcp_proxy.redaction import redact_event
+from mcp_proxy.redaction import redact_event, redact_text
 
 _NOISY = ("mcp.", "bm25s.", "httpx2.", "httpcore2.", "anthropic.", "uvicorn.access.")
 """Libraries whose warnings tell a user nothing that our own events do not."""
@@ -31,7 +31,15 @@ def configure(level: str = "warning") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(max(threshold, logging.WARNING))
     handler.addFilter(_is_worth_telling)
+    handler.setFormatter(_Discreet())
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
+
+
+class _Discreet(logging.Formatter):
+    """The libraries' own lines, tracebacks included, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(redact_text, super().format(record).split("\n")))
 
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:

@@ -134,8 +134,12 @@ class Pipe:
 
     def write(self, message: Message) -> None:
         """Send a message without waiting; check `is_clear` first."""
+        self.write_line(orjson.dumps(message))
+
+    def write_line(self, line: bytes) -> None:
+        """Send a message that is JSON already; see `write`."""
         if self._writer is not None:
-            self._writer.write(orjson.dumps(message) + b"\n")
+            self._writer.write(line + b"\n")
 
     async def send(self, line: bytes) -> None:
         """Send a line, waiting while the peer does not read.

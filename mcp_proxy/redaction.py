@@ -1,12 +1,17 @@
-"""Redaction: whatever looks like a credential leaves nested data and text before they are kept or logged. Pure.
+"""Redaction: whatever looks like a credential leaves nested data and text before they are kept or logged.
 
-Two ways to look: by the name a value goes by, and by the value's own shape. It errs towards hiding.
+Three ways to look: by the name a value goes by, by the value's own shape, and by what `hide_also` was told. It
+errs towards hiding. What is hidden is the same for all of the process, as its log is.
 """
 
 import re
-from collections.abc import Mapping, MutableMapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from importlib import import_module
+from itertools import groupby, pairwise
+from math import log2
 from typing import Any, cast
 
 REDACTED = "[redacted]"
@@ -24,9 +29,12 @@ _SHAPES = (
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
     r"\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*",  # JWT
     r"\bsk-[\w-]{12,}|\b[rs]k_(?:live|test)_\w{12,}",  # Anthropic, OpenAI, Stripe
-    r"\bgh[pousr]_\w{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{16,}|\bnpm_\w{30,}",
-    r"\bxox[a-z]-[\w-]{8,}|\bxapp-[\w-]{8,}",  # Slack
-    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}",  # AWS, Google
+    r"\bgh[pousr]_\w{16,}|\bgithub_pat_\w{16,}|\bgl(?:pat|rt|dt)-[\w-]{16,}|\bnpm_\w{30,}|\bpypi-[\w-]{16,}",
+    r"\bxox[a-z]-[\w-]{8,}|\bxapp-[\w-]{8,}|hooks\.slack\.com/services/[\w/-]{16,}",
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}|\bGOCSPX-[\w-]{20,}",  # AWS, Google
+    r"\b(?:hf|gsk|r8|figd|ntn|sbp|lin_api|dop_v1|shpat|shpss|whsec)_\w{16,}",  # as their makers mark them
+    r"\bSG\.[\w-]{16,}\.[\w-]{16,}|\bhvs\.[\w-]{20,}|\bdapi[0-9a-f]{32}\b|\bxai-\w{20,}",  # SendGrid, Vault, …
+    r"\b\d{8,10}:AA[\w-]{30,}|\bAGE-SECRET-KEY-1[A-Z0-9]{20,}",  # Telegram, age
 )
 _TOKEN = re.compile("|".join(_SHAPES))
 """A credential known by its own shape: replaced whole."""
@@ -51,6 +59,8 @@ _AFTER = tuple(
         rf"({_NAME}{_IS}(?P<quote>{_QUOTE})).*?(?=(?<!\\)(?P=quote)|$)",
         # password=abc, Authorization: Basic abc
         rf"({_NAME}{_IS})(?!{_QUOTE})(?:(?:bearer|basic|token|digest)\s{{1,3}})?[^\s\"'&,;]+",
+        # …?sv=…&sig=abc, a shared access signature
+        r"([?&](?:sig|signature|x-amz-signature)=)[^&\s\"']+",
         # --db-password abc
         rf"(--?(?:[\w-]{{1,48}}[_-])?{_NAME}\s{{1,3}})[^\s-]\S*",
         # the password is abc
@@ -66,7 +76,8 @@ _AFTER = tuple(
 
 _HINTS = (
     "pass pwd secret token credential authorization key cookie bearer basic :// -----begin eyj sk- sk_ rk_ "
-    "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- npm_ xox xapp- akia asia aiza"
+    "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- glrt- gldt- npm_ pypi- xox xapp- hooks.slack akia asia aiza ya29. "
+    "gocspx- hf_ gsk_ r8_ figd_ ntn_ sbp_ lin_api_ dop_v1_ shpat_ shpss_ whsec_ sg. hvs. dapi xai- :aa sig= signature="
 ).split()
 """Every pattern above needs one of these. Most texts hold none, and looking for these costs next to nothing."""
 
@@ -78,6 +89,62 @@ _KEY_KINDS = frozenset("api access secret private signing encryption auth".split
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
+_RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+_PART = re.compile(r"\w{5,}")
+"""What a planner may take a text apart into, and is long enough to be known again."""
+
+_STRETCH = re.compile(r"[A-Za-z0-9+/]{16,}")
+_DIGEST = re.compile(r"sha(?:1|256|384|512)-")
+_LEAST_CHANGES = 0.35
+_LEAST_ENTROPY = 3.4
+_LEAST_NUMBERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is hidden beside what looks like a credential."""
+
+    patterns: tuple[Any, ...] = ()
+    known: re.Pattern[str] | None = None
+
+
+_told = _Told()
+
+
+def hide_also(patterns: Iterable[str], known: Iterable[str]) -> None:
+    """From now on, hide these too, in the place of what an earlier call said.
+
+    Args:
+        patterns: as `compile_pattern` takes them.
+        known: credentials, wherever they stand.
+
+    Raises:
+        ValueError: a pattern is none.
+    """
+    global _told  # noqa: PLW0603  there is one log and one stderr for all of the process
+    words = {word for word in known if word}
+    _told = _Told(tuple(map(compile_pattern, patterns)), _any_of(words) if words else None)
+
+
+def compile_pattern(pattern: str) -> Any:
+    """A pattern of RE2: it takes time linear in the text, whatever it is, which Python's own do not.
+
+    Raises:
+        ValueError: it is no such pattern, or it matches nothing at all.
+    """
+    re2: Any = import_module("re2")  # here, because few configure patterns; it comes without types
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        compiled = re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0]
+        raise ValueError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None
+    if compiled.search(""):
+        raise ValueError("it matches an empty text, and so everything")
+    return compiled
+
+
 def redact(value: Any) -> Any:
     """`value` (JSON) with everything that looks like a credential replaced by `[redacted]`.
 
@@ -87,10 +154,25 @@ def redact(value: Any) -> Any:
     return _redact(value, DEPTH_LIMIT)
 
 
+def redact_beside(text: str, others: Any) -> Any:
+    """`others` (JSON) redacted, and without the words that have to be hidden in `text` either.
+
+    For what is said of a text in words of its own: there, a credential no longer stands beside what gives it away.
+    """
+    left = set(_PART.findall(redact_text(text)))
+    words = {part for part in _PART.findall(text[:TEXT_LIMIT]) if part not in left}
+    redacted = redact(others)
+    return _without(redacted, _any_of(words)) if words else redacted
+
+
 def redact_text(text: str) -> str:
     """`text` with every credential in it replaced by `[redacted]`; see `redact`."""
     if len(text) > TEXT_LIMIT:
         return f"[{len(text)} characters, not kept]"
+    return _RANDOM.sub(_unless_ordinary, _without_shapes(_without_told(text)))
+
+
+def _without_shapes(text: str) -> str:
     folded = text.casefold()
     if not any(hint in folded for hint in _HINTS):
         return text
@@ -109,6 +191,60 @@ def redact_text(text: str) -> str:
 def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """`redact` as a structlog processor. Its place is after the one that renders exceptions to text."""
     return cast("MutableMapping[str, Any]", redact(event))
+
+
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))))
+
+
+def _without(value: Any, pattern: re.Pattern[str]) -> Any:
+    """Redacted JSON, without what the pattern matches."""
+    if isinstance(value, str):
+        return pattern.sub(REDACTED, value)
+    if isinstance(value, Mapping):
+        members = cast("Mapping[Any, Any]", value).items()
+        return {_without(name, pattern): _without(member, pattern) for name, member in members}
+    if isinstance(value, list):
+        return [_without(item, pattern) for item in cast("list[Any]", value)]
+    return value
+
+
+def _without_told(text: str) -> str:
+    if _told.known:
+        text = _told.known.sub(REDACTED, text)
+    for pattern in _told.patterns:
+        text = pattern.sub(REDACTED, text)
+    return text
+
+
+def _unless_ordinary(match: re.Match[str]) -> str:
+    return REDACTED if is_random(match[0]) else match[0]
+
+
+def is_random(word: str) -> bool:
+    """Whether a word looks drawn by lot, as keys are: letters of both cases and numbers in no order.
+
+    Hexadecimal is not looked at: most of it is digests and ids. tests/journal measures what it takes for random.
+    """
+    return not _DIGEST.match(word) and any(map(_is_random_stretch, _STRETCH.findall(word)))
+
+
+def _is_random_stretch(stretch: str) -> bool:
+    kinds = [kind for kind, _ in groupby(stretch, _kind)]
+    length = len(stretch)
+    entropy = -sum(n / length * log2(n / length) for n in Counter(stretch).values())
+    return (
+        {"upper", "lower"} <= set(kinds)
+        and kinds.count("digit") >= _LEAST_NUMBERS
+        and len(kinds) / length >= _LEAST_CHANGES
+        and entropy >= _LEAST_ENTROPY
+    )
+
+
+def _kind(character: str) -> str:
+    if character.isdigit():
+        return "digit"
+    return "upper" if character.isupper() else "lower" if character.islower() else "sign"
 
 
 @lru_cache(maxsize=4096)

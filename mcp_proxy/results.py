@@ -1,12 +1,13 @@
 """Outcomes as MCP tool results: the upstream's content unchanged, and beside it what was done and why."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
 from local_llm import Plan
 from mcp_proxy.pipeline import Ending, Outcome
+from mcp_proxy.redaction import is_secret_name, redact_text
 from tool_registry import ArgumentProblem, Repair, ToolEntry
 
 _SHOWN_ARGUMENTS = 600
@@ -110,11 +111,21 @@ def summary(outcome: Outcome) -> str:
 
 def invalid_arguments(tool: ToolEntry, problems: tuple[ArgumentProblem, ...]) -> dict[str, Any]:
     """The CallToolResult for arguments that the upstream never saw."""
-    listed = "\n".join(f"- {problem}" for problem in problems)
     return error_result(
-        f"The arguments for {tool.qualified} do not fit its inputSchema; nothing was called.\n{listed}\n"
-        "Correct them and call again."
+        f"The arguments for {tool.qualified} do not fit its inputSchema; nothing was called.\n"
+        f"{listed_problems(problems)}\nCorrect them and call again."
     )
+
+
+def listed_problems(problems: Iterable[ArgumentProblem]) -> str:
+    """Problems, one on each line. Their messages quote values; one that looks like a credential is not repeated."""
+    return "\n".join(f"- {_discreet(problem)}" for problem in problems)
+
+
+def _discreet(problem: ArgumentProblem) -> str:
+    if problem.missing is None and any(map(is_secret_name, problem.pointer.split("/"))):
+        return f"{problem.pointer}: does not fit the schema (its value is not repeated here)"
+    return redact_text(str(problem))
 
 
 def unavailable(name: str, error: Exception) -> dict[str, Any]:

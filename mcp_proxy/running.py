@@ -12,6 +12,7 @@ from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.config import Settings
 from mcp_proxy.escalation import ClaudeEscalator, Escalator
 from mcp_proxy.journal import Journal
+from mcp_proxy.redaction import hide_also
 from mcp_proxy.reload import follow
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.watchdog import Watchdog
@@ -34,6 +35,7 @@ async def running(
         many_clients: whether there may be more than one, so that a client has to be given connections of its
             own where an upstream wants that; to a sole client all of them belong anyway.
     """
+    hide_also(settings.privacy.redact, settings.secrets)
     async with _journal(settings) as journal, _escalator(settings, journal) as escalator:
         with Watchdog() as watchdog:
             async with anyio.create_task_group() as tasks:

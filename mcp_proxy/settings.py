@@ -22,6 +22,7 @@ from mcp_proxy.config_file import ConfigProblem, user_folder
 from mcp_proxy.escalation import ClaudeSettings
 from mcp_proxy.gate import EXECUTE_FROM
 from mcp_proxy.profile_settings import ProfileTable
+from mcp_proxy.redaction import is_secret_name
 from mcp_proxy.settings_fields import (
     NOT_HTTP,
     FilePath,
@@ -34,8 +35,13 @@ from mcp_proxy.settings_fields import (
     nearest,
     refusal,
 )
+from mcp_proxy.settings_results import PrivacySettings, ResultSettings, TokenBudget
 from mcp_proxy.settings_server import ServerSettings
 from tool_registry.naming import prefix_of
+
+_SHORTEST_SECRET = 8
+
+_ORDINARY_HEADERS = frozenset({"accept", "content-type", "user-agent", "origin", "host"})
 
 
 class _UpstreamTable(Table):
@@ -81,6 +87,10 @@ class _UpstreamTable(Table):
     """As in [pins], for this upstream alone."""
     repair: bool = True
     """Put arguments right that only one reading fits ("5" where a number is wanted), and say so in the result."""
+    check_output: Literal["enforce", "warn", "off"] = "warn"
+    """What becomes of a result that does not fit the tool's outputSchema: "warn" logs it and passes it on."""
+    result_budget: TokenBudget | None = None
+    """Tokens a result of its tools may have, instead of `[results] budget`; 0 for no limit."""
     _unmet: tuple[ConfigProblem, ...] = PrivateAttr(default=())
 
     @property
@@ -305,6 +315,8 @@ class Settings(Table):
     journal: JournalSettings = Field(default_factory=JournalSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     pins: PinSettings = Field(default_factory=PinSettings)
+    results: ResultSettings = Field(default_factory=ResultSettings)
+    privacy: PrivacySettings = PrivacySettings()
 
     @model_validator(mode="after")
     def _knows_its_profile(self) -> "Settings":
@@ -318,3 +330,24 @@ class Settings(Table):
     @property
     def enabled_upstreams(self) -> Mapping[str, StdioUpstream | HttpUpstream]:
         return {name: upstream for name, upstream in self.upstreams.items() if upstream.enabled}
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The credentials in it, as far as they are long enough to be told from other words."""
+        values = [*self.server.tokens, *(token for each in self.profiles.values() for token in each.tokens)]
+        if self.server.oauth:
+            values.append(self.server.oauth.client_secret)
+        if self.escalation:
+            values.append(self.escalation.api_key)
+        for upstream in self.upstreams.values():
+            if isinstance(upstream, HttpUpstream):
+                values += (
+                    value
+                    for name, value in upstream.headers.items()
+                    if name.casefold() not in _ORDINARY_HEADERS
+                )
+            else:
+                values += (value for name, value in upstream.env.items() if is_secret_name(name))
+        # "Bearer abc": the scheme is no secret, and the rest may stand elsewhere without it.
+        words = (word for value in values for word in value.get_secret_value().split())
+        return frozenset(word for word in words if len(word) >= _SHORTEST_SECRET)

@@ -9,6 +9,7 @@ from typing import Annotated, cast
 from pydantic import (
     AfterValidator,
     BaseModel,
+    ByteSize,
     ConfigDict,
     Field,
     HttpUrl,
@@ -69,6 +70,13 @@ def _bearer_token(token: SecretStr) -> SecretStr:
     return token
 
 
+def _some_bytes(size: ByteSize) -> ByteSize:
+    if size < 1:
+        raise refusal("lets nothing in", "give it a size such as 4 MiB")
+    return size
+
+
+Bytes = Annotated[ByteSize, AfterValidator(_some_bytes)]
 HttpAddress = Annotated[str, AfterValidator(http_url)]
 FilePath = Annotated[Path, AfterValidator(_beside_file)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -1,17 +1,11 @@
 """How clients reach Switchboard: the tables `[server]` and `[server.oauth]`."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, ByteSize, Field, SecretStr, model_validator
+from pydantic import ByteSize, Field, SecretStr, model_validator
 
 from mcp_proxy.profile_settings import ExposingTable
-from mcp_proxy.settings_fields import BearerToken, HttpAddress, Seconds, Table, Text, refusal
-
-
-def _some_bytes(size: ByteSize) -> ByteSize:
-    if size < 1:
-        raise refusal("lets nothing in", "give it a size such as 4 MiB")
-    return size
+from mcp_proxy.settings_fields import BearerToken, Bytes, HttpAddress, Seconds, Table, Text, refusal
 
 
 class OAuthSettings(Table):
@@ -70,7 +64,7 @@ class ServerSettings(ExposingTable):
     """Answer with plain JSON instead of an event stream: no progress over HTTP."""
     sse: bool = True
     """Serve clients of the older HTTP+SSE transport too, at /sse."""
-    max_body: Annotated[ByteSize, AfterValidator(_some_bytes)] = ByteSize(4 * 1024 * 1024)
+    max_body: Bytes = ByteSize(4 * 1024 * 1024)
     """Largest request over HTTP, in bytes or as in "4 MiB"."""
     max_sessions: int = Field(default=1000, ge=1)
     """Sessions open at once, for streamable HTTP and for SSE each."""

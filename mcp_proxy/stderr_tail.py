@@ -9,6 +9,8 @@ from typing import TextIO
 import anyio
 import structlog
 
+from mcp_proxy.redaction import redact_text
+
 _KEPT_LINES = 20
 _LONGEST_LINE = 2000
 _CHUNK = 65536
@@ -26,8 +28,8 @@ class StderrTail:
 
     @property
     def last_words(self) -> str:
-        """The last line that says something, or an empty string."""
-        return next((line for line in reversed(self._lines) if line.strip()), "")
+        """The last line that says something, without secrets, or an empty string."""
+        return redact_text(next((line for line in reversed(self._lines) if line.strip()), ""))
 
     @asynccontextmanager
     async def collecting(self) -> AsyncGenerator[TextIO]:

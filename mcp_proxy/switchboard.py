@@ -16,7 +16,10 @@ from mcp_proxy.config import Settings
 from mcp_proxy.escalation import Escalator
 from mcp_proxy.fleet import Fleet
 from mcp_proxy.journal import Journal
+from mcp_proxy.output_check import OutputCheck
+from mcp_proxy.result_budget import ResultBudget
 from mcp_proxy.watchdog import Watchdog
+from tool_registry import ToolEntry
 
 
 class Switchboard(Fleet):
@@ -37,6 +40,23 @@ class Switchboard(Fleet):
         self.journal = journal
         self.planner = planner
         self.escalator = escalator
+        self.results = ResultBudget(settings.results)
+        self.outputs = OutputCheck()
+
+    async def check_output(self, tool: ToolEntry, result: dict[str, Any]) -> dict[str, Any]:
+        """A result as the upstream's `check_output` has it go on."""
+        upstream = self.upstreams.get(tool.upstream)
+        return await self.outputs.checked(tool, result, upstream.check_output if upstream else "off")
+
+    def budget_of(self, tool: ToolEntry) -> int:
+        """How many tokens a result of a tool may have; 0 for any number."""
+        upstream = self.upstreams.get(tool.upstream)
+        return self.results.tokens(upstream.result_budget if upstream else None)
+
+    @property
+    def cuts_results(self) -> bool:
+        """Whether any result may be cut, so that there is something to read on in."""
+        return any(self.results.tokens(upstream.result_budget) for upstream in self.upstreams.values())
 
     async def request(
         self, upstream: str, method: str, params: Mapping[str, Any], on_progress: ProgressFnT | None = None

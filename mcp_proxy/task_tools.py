@@ -1,6 +1,6 @@
 """The tools Switchboard itself offers, `do` and `plan`: their definitions, and reading their arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ from mcp_proxy.own_tools import own_tool, read_arguments
 from mcp_proxy.results import OUTCOME_SCHEMA
 
 _LONGEST_TASK = 4000
+
+Definition = Mapping[str, Any]
+"""A Tool object."""
 
 
 class _PlanArguments(BaseModel):
@@ -48,6 +51,16 @@ def read_request(name: str, arguments: Mapping[str, Any]) -> Request | str:
             return Request(Task(wanted.task, wanted.answers), dry_run=True)
         case str() as problems:
             return problems
+
+
+def own_name(tool: Definition, taken: Container[str]) -> str:
+    """The name by which clients call one of Switchboard's own tools.
+
+    An upstream without a prefix may have a tool of that name. It is there to be seen as it is, so it
+    keeps the name, and Switchboard's own gives way.
+    """
+    name: str = tool["name"]
+    return f"switchboard_{name}" if name in taken else name
 
 
 DO = own_tool(

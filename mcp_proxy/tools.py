@@ -5,6 +5,7 @@ The one place that turns what a call may come to into results.
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -12,24 +13,26 @@ from mcp import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
 from mcp_proxy.callers import CALLER, Context, client_of, name_of
+from mcp_proxy.delivery import Delivery, owner_of
 from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError
 from mcp_proxy.hops import forwarded
 from mcp_proxy.own_tools import read_arguments
 from mcp_proxy.parking import StatelessCaller, progress_to
 from mcp_proxy.person import ClientPerson, InputNeeded
 from mcp_proxy.profile_settings import OWN
+from mcp_proxy.read_result import READ_RESULT
 from mcp_proxy.results import error_result, invalid_arguments, invalid_result, outcome_result, unavailable
 from mcp_proxy.search_tools import CALL_TOOL, FIND_TOOLS, CallArguments, FindArguments, found
-from mcp_proxy.task_tools import DO, PLAN, read_request
+from mcp_proxy.task_tools import DO, PLAN, own_name, read_request
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import ToolEntry, UnusableSchemaError
 from tool_registry.exposure import Choice, Exposure, always_visible, choose, matches
 
-_OWN_TOOLS = (DO, PLAN, FIND_TOOLS, CALL_TOOL)
+_OWN_TOOLS = (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT)
 
 _SHOWN_WITH: Mapping[Exposure, tuple[dict[str, Any], ...]] = {
-    Exposure.ALL: (DO, PLAN),
-    Exposure.SEARCH: (FIND_TOOLS, CALL_TOOL),
+    Exposure.ALL: (DO, PLAN, READ_RESULT),
+    Exposure.SEARCH: (FIND_TOOLS, CALL_TOOL, READ_RESULT),
 }
 """Switchboard's own tools that go with an exposure in any case. Those that are not shown can be called too."""
 
@@ -43,6 +46,7 @@ class Tools:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._delivery = Delivery(desk)
         self._said: set[tuple[str, Choice]] = set()
 
     async def list_tools(self, ctx: Context, _params: PaginatedRequestParams) -> Result:
@@ -69,20 +73,17 @@ class Tools:
             return _failed(error, params.name)
 
     def _own(self) -> dict[str, Result]:
-        """Switchboard's own tools by the name they go by.
-
-        An upstream without a prefix may have a tool of that name. It is there to be seen as it is, so it
-        keeps the name, and Switchboard's own gives way.
-        """
+        """Switchboard's own tools by the name they go by."""
         taken = self._desk.seen.catalog.tools
-        own = {tool["name"]: tool for tool in _OWN_TOOLS}
-        return {name if name not in taken else f"{OWN}_{name}": tool for name, tool in own.items()}
+        return {own_name(tool, taken): tool for tool in _OWN_TOOLS}
 
     def shown(self, exposure: Exposure) -> Iterator[Result]:
         """What a client with this exposure is shown, Switchboard's own tools first."""
         seen = self._desk.seen
         patterns = self._desk.exposing.always_visible
         for name, tool in self._own().items():
+            if tool is READ_RESULT and not self._desk.board.cuts_results:
+                continue
             if tool in _SHOWN_WITH[exposure] or matches(f"{OWN}/{tool['name']}", patterns):
                 yield {**tool, "name": name}
         entries = seen.catalog.tools.values()
@@ -102,6 +103,8 @@ class Tools:
 
     async def _use_own(self, ctx: Context, params: CallToolRequestParams, own: Result) -> Result:
         arguments = params.arguments or {}
+        if own is READ_RESULT:
+            return await self._delivery.read(arguments, self._owner(ctx))
         if own is FIND_TOOLS:
             return await self._find(arguments)
         if own is CALL_TOOL:
@@ -142,6 +145,9 @@ class Tools:
             on_progress=progress_to(ctx),
             client=name_of(ctx),
         )
+        if outcome.call and outcome.result:
+            tool, result = outcome.call.tool, dict(outcome.result)
+            outcome = replace(outcome, result=await self._delivery.fitted(tool, result, self._owner(ctx)))
         return outcome_result(outcome)
 
     async def _call(self, ctx: Context, name: str, onward: Mapping[str, Any]) -> Result:
@@ -149,7 +155,10 @@ class Tools:
         result = await self._desk.call_tool(tool, onward, progress_to(ctx), client=name_of(ctx))
         if said := invalid_result(tool.qualified, result):
             raise MCPError(INTERNAL_ERROR, said)
-        return result
+        return await self._delivery.fitted(tool, result, self._owner(ctx))
+
+    def _owner(self, ctx: Context) -> str:
+        return owner_of(ctx, self._desk.board.settings.server)
 
     async def _known(self, name: str) -> ToolEntry:
         if name not in self._desk.seen.catalog.tools:

@@ -75,6 +75,16 @@ class Upstream:
         return self._upkeep.settings.repair
 
     @property
+    def check_output(self) -> Literal["enforce", "warn", "off"]:
+        """What becomes of results that do not fit."""
+        return self._upkeep.settings.check_output
+
+    @property
+    def result_budget(self) -> int | None:
+        """Tokens a result may have, if that is configured for this upstream."""
+        return self._upkeep.settings.result_budget
+
+    @property
     def call_timeout(self) -> float:
         """Seconds a request may take."""
         return self._upkeep.settings.call_timeout

@@ -107,6 +107,24 @@ class ToolEntry(Entry):
         """
         return compile_schema(self.input_schema)
 
+    @property
+    def output_schema(self) -> Mapping[str, Any] | None:
+        """What the tool promises its `structuredContent` to be; None when it promises nothing."""
+        schema = self.definition.get("outputSchema")
+        return _object(cast("object", schema)) if isinstance(schema, Mapping) else None
+
+    @cached_property
+    def _output_validator(self) -> CompiledSchema:
+        return compile_schema(self.output_schema or {})
+
+    def output_problems(self, structured: Any) -> tuple[ArgumentProblem, ...]:
+        """What is wrong with a `structuredContent` by the outputSchema; empty when it is valid, or nothing is promised.
+
+        Raises:
+            UnusableSchemaError: the upstream's schema is itself invalid.
+        """
+        return argument_problems(self._output_validator, structured)
+
     def check(self, arguments: Mapping[str, Any]) -> tuple[ArgumentProblem, ...]:
         """What is wrong with `arguments` by the inputSchema; empty when they are valid.
 

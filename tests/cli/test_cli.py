@@ -237,7 +237,7 @@ async def test_serve_speaks_the_protocol_on_stdout_wherever_the_configuration_is
     start = command(notes).model_copy(update={"args": ["-m", "mcp_proxy", "serve", "-c", str(notes)]})
     async with Client(start) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
-    assert names[:3] == ["do", "plan", "notes__add_note"]
+    assert names[:4] == ["do", "plan", "read_result", "notes__add_note"]
 
 
 def test_help_says_what_every_command_takes() -> None:

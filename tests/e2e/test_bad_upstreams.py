@@ -100,7 +100,15 @@ async def test_lines_that_are_not_json_and_unknown_notifications_are_survived(tm
 async def test_a_broken_schema_costs_its_own_tool(tmp_path: Path) -> None:
     async with serving(configured(tmp_path, {"bad": script("bad_schema")})) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
-        assert names == {"do", "plan", "bad__invalid_schema", "bad__remote_ref", "bad__twice", "bad__fine"}
+        assert names == {
+            "do",
+            "plan",
+            "read_result",
+            "bad__invalid_schema",
+            "bad__remote_ref",
+            "bad__twice",
+            "bad__fine",
+        }
         for name in ("bad__invalid_schema", "bad__remote_ref"):
             assert "its inputSchema is unusable" in text_of(await client.call_tool(name, {"n": 1}))
         assert text_of(await client.call_tool("bad__fine", {"n": 1})) == '{"n": 1}'

@@ -108,7 +108,7 @@ async def test_a_greeting_made_with_another_configuration_is_not_used(tmp_path: 
     configured(tmp_path, {"other": script("echo")})
     async with bare_client(config) as client:
         listed = (await client.request("tools/list"))["result"]["tools"]
-        assert {tool["name"].partition("__")[0] for tool in listed} == {"do", "plan", "other"}
+        assert {tool["name"].partition("__")[0] for tool in listed} == {"do", "plan", "read_result", "other"}
 
 
 @pytest.mark.parametrize("edit", ["[upstreams.", "[upstreams.other]\ncommand = 'no-such-command'\n"])

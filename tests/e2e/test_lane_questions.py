@@ -22,7 +22,7 @@ from mcp_types import (
 )
 
 from tests.e2e.bare import ENVELOPE, bare_client
-from tests.e2e.test_http import listening
+from tests.http.listening import listening
 from tests.relay.person import Person, asker
 from tests.serving import ERAS, Progress, configured, serving, text_of
 

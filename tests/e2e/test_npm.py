@@ -35,7 +35,7 @@ def fresh(folder: Path, name: str) -> Path:
 async def test_a_task_in_plain_words_arrives_at_claude_flow(tmp_path: Path, era: str) -> None:
     config = configured(tmp_path, {"claude-flow": npm(claude_flow(fresh(tmp_path, "flow")))})
     async with serving(config, mode=era) as client:
-        assert len((await client.list_tools()).tools) == 353 + 2
+        assert len((await client.list_tools()).tools) == 353 + 3
         result = await client.call_tool("do", {"task": "initialize a mesh swarm with 5 agents"})
     outcome = outcome_of(result)
     assert not result.is_error, outcome

@@ -20,9 +20,9 @@ async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerat
 
 async def test_every_tool_of_every_upstream_is_listed_under_its_own_name(client: Client) -> None:
     names = [tool.name for tool in (await client.list_tools()).tools]
-    assert names[:2] == ["do", "plan"]
+    assert names[:3] == ["do", "plan", "read_result"]
     assert [name for name in names if name.endswith("__echo")] == ["echo__echo", "second__echo"]
-    assert len(names) == len(set(names)) == 2 + 2 * 6
+    assert len(names) == len(set(names)) == 3 + 2 * 6
 
 
 async def test_a_definition_arrives_as_the_upstream_wrote_it(client: Client) -> None:

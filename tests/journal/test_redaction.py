@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -71,9 +71,9 @@ def test_data_nested_without_end_is_cut_off() -> None:
 )
 def test_no_text_takes_long(hostile: str) -> None:
     text = (hostile * TEXT_LIMIT)[:TEXT_LIMIT]
-    start = perf_counter()
+    start = process_time()
     redact(text)
-    assert perf_counter() - start < 1
+    assert process_time() - start < 1
 
 
 def test_what_is_not_json_passes_through() -> None:

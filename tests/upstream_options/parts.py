@@ -52,7 +52,7 @@ async def pid_of(client: Client, upstream: str) -> int:
 async def names(client: Client) -> set[str]:
     """The upstreams' tools as listed at this moment."""
     listed = await client.list_tools(cache_mode="bypass")
-    return {tool.name for tool in listed.tools} - {"do", "plan"}
+    return {tool.name for tool in listed.tools} - {"do", "plan", "read_result"}
 
 
 async def until_listed(client: Client, *expected: str) -> None:
