@@ -17,7 +17,7 @@ from local_llm import Task
 from mcp_proxy import __version__, cli_setup, logs
 from mcp_proxy.config import ConfigError, Settings, find, load
 from mcp_proxy.pipeline import Ending, Outcome
-from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
+from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, show_progress, stderr
 from mcp_proxy.results import describe
 from mcp_proxy.switchboard import InvalidArgumentsError, Switchboard, running
 from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pairs
@@ -26,6 +26,9 @@ from tool_registry import UnusableSchemaError
 
 _DEEPEST = 3
 """How many switchboards may stand in front of one another; one that starts itself would go on for ever."""
+
+_INDEXING = 30.0
+"""Seconds that a command waits for new tools to be embedded."""
 
 _CLIENT = f"switchboard-cli {__version__}"
 
@@ -148,12 +151,11 @@ async def serve(config: Path | None, **overrides: str | int | None) -> None:
 async def tools(config: Path | None, query: str | None, *, as_json: bool) -> None:
     """List the tools of all upstreams, or those that match QUERY, best first."""
     async with _started(load(config)) as board:
-        snapshot = board.snapshot
-        found = (
-            [candidate.tool for candidate in snapshot.index.search(query)]
-            if query
-            else list(snapshot.catalog.tools.values())
-        )
+        if query:
+            await _indexed(board)
+            found = [candidate.tool for candidate in await board.retrieval.search(query)]
+        else:
+            found = list(board.snapshot.catalog.tools.values())
     if as_json:
         print_json([tool.listed() for tool in found])
     else:
@@ -267,6 +269,7 @@ async def _do(
     config: Path | None, task: Task, person: TerminalPerson, *, dry_run: bool, as_json: bool
 ) -> None:
     async with _started(load(config)) as board:
+        await _indexed(board)
         outcome = await _reported(board.do(task, person, dry_run=dry_run, client=_CLIENT))
     show_outcome(outcome, as_json=as_json)
 
@@ -313,6 +316,15 @@ async def _started(settings: Settings, *, wait_for_all: bool = False) -> AsyncGe
                     f"[red]{escape(status.upstream)} is {status.state.value}[/]: {escape(status.reason)}"
                 )
         yield board
+
+
+async def _indexed(board: Switchboard) -> None:
+    """Wait for the tools to be embedded, but not for ever: what is done stays done, and words are searched meanwhile."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(show_progress, board.retrieval)
+        with anyio.move_on_after(_INDEXING):
+            await board.retrieval.complete()
+        tasks.cancel_scope.cancel()
 
 
 for _command in cli_setup.COMMANDS:

@@ -17,6 +17,7 @@ from mcp_proxy.settings import (
     JournalSettings,
     OAuthSettings,
     PlannerSettings,
+    SearchSettings,
     ServerSettings,
     Settings,
     StdioUpstream,
@@ -33,6 +34,7 @@ __all__ = [
     "JournalSettings",
     "PlannerSettings",
     "Prices",
+    "SearchSettings",
     "ServerSettings",
     "Settings",
     "StdioUpstream",
@@ -77,6 +79,7 @@ _TABLES: Mapping[KeyPath, type[BaseModel]] = {
     ("escalation", "prices"): Prices,
     ("journal",): JournalSettings,
     ("catalog",): CatalogSettings,
+    ("search",): SearchSettings,
 }
 """The model of each table. An upstream's is found by its tag, in the place of its name."""
 

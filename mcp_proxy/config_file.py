@@ -24,7 +24,7 @@ KeyPath = tuple[str | int, ...]
 _SERVER_KEYS = ("mcpServers", "servers")
 """What an `mcpServers` file calls its upstreams; VS Code says `servers`."""
 
-_TOML_ONLY = ("upstreams", "server", "planner", "escalation", "journal", "catalog")
+_TOML_ONLY = ("upstreams", "server", "planner", "escalation", "journal", "catalog", "search")
 
 _CLIENT_ONLY = frozenset({"alwaysAllow", "autoApprove", "description", "timeout"})
 """Keys of a server that mean something to a client alone. Clients disagree on the unit of `timeout`."""

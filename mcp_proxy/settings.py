@@ -73,6 +73,10 @@ def _http_url(url: str) -> str:
     return url
 
 
+def _none_if_empty(path: object) -> object:
+    return None if path == "" else path
+
+
 FilePath = Annotated[Path, AfterValidator(_beside_file)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
@@ -308,6 +312,17 @@ class CatalogSettings(_KeptOnDisk):
     path: FilePath = Field(default_factory=lambda: user_folder("state") / "catalogs")
 
 
+class SearchSettings(_Table):
+    """How tools are found, by `do`, `plan` and `switchboard tools QUERY`."""
+
+    meaning: bool = True
+    """Compare meanings as well as words, with the encoder that ships in the package."""
+    vectors: Annotated[FilePath | None, BeforeValidator(_none_if_empty)] = Field(
+        default_factory=lambda: user_folder("state") / "vectors.sqlite"
+    )
+    """Where the meanings of tools are kept, so that none is worked out twice; empty for nowhere."""
+
+
 class Settings(_Table):
     """Everything Switchboard is configured to do."""
 
@@ -324,6 +339,7 @@ class Settings(_Table):
     """None is off: nothing leaves the machine."""
     journal: JournalSettings = Field(default_factory=JournalSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
+    search: SearchSettings = Field(default_factory=SearchSettings)
 
     @property
     def enabled_upstreams(self) -> Mapping[str, StdioUpstream | HttpUpstream]:

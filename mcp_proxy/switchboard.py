@@ -24,6 +24,7 @@ from mcp_proxy.journal import Journal, new_id
 from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.records import CallWatch, task_record, unfinished_record
 from mcp_proxy.reload import follow
+from mcp_proxy.retrieval import Retrieval
 from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
 from tool_registry import ArgumentProblem, Catalog, Offer, ToolEntry, ToolIndex, UnusableSchemaError
@@ -53,9 +54,9 @@ class Snapshot:
     catalog: Catalog
     index: ToolIndex
 
-    @classmethod
-    def of(cls, catalog: Catalog) -> "Snapshot":
-        return cls(catalog, ToolIndex(catalog.tools.values()))
+    def showing(self, catalog: Catalog) -> "Snapshot":
+        """The snapshot of another catalog; of what this one's index knows, nothing is read again."""
+        return Snapshot(catalog, self.index.with_tools(catalog.tools.values()))
 
 
 class Switchboard:
@@ -81,10 +82,12 @@ class Switchboard:
         self._listeners: set[OnChange] = set()
         enabled = settings.enabled_upstreams
         known = {name: self._cache.load(name, upstream) for name, upstream in enabled.items()}
-        self.snapshot = Snapshot.of(_catalog(enabled, known))
+        self.snapshot = Snapshot(Catalog(), ToolIndex(())).showing(_catalog(enabled, known))
         self.upstreams: Mapping[str, Upstream] = {
             name: self._start(name, upstream, known[name]) for name, upstream in enabled.items()
         }
+        self.retrieval = Retrieval(lambda: self.snapshot.index, self._take_index, settings.search)
+        self.retrieval.renew()
         self._unknown = [self.upstreams[name] for name, offer in known.items() if offer is None]
         self._made_at = anyio.current_time()
 
@@ -125,7 +128,7 @@ class Switchboard:
 
         planner = self.settings.planner
         ports = Ports(
-            self.snapshot.index,
+            self.retrieval.search,
             self.planner,
             person,
             make,
@@ -261,12 +264,16 @@ class Switchboard:
         before = self.snapshot.catalog
         if catalog.offers == before.offers:
             return False
-        self.snapshot = Snapshot.of(catalog)
+        self.snapshot = self.snapshot.showing(catalog)
+        self.retrieval.renew()
         for problem in set(catalog.problems) - set(before.problems):
             log.warning(
                 "catalog.problem", upstream=problem.upstream, name=problem.name, problem=problem.message
             )
         return True
+
+    def _take_index(self, index: ToolIndex) -> None:
+        self.snapshot = replace(self.snapshot, index=index)
 
     async def _tell(self) -> None:
         for listener in self._listeners:
@@ -310,12 +317,14 @@ async def running(
                 board = Switchboard(
                     settings, journal, planner or PocketPlanner(), escalator, watchdog=watchdog, tasks=tasks
                 )
+                tasks.start_soon(board.retrieval.keep)
                 if watch:
                     tasks.start_soon(follow, watch, board.adopt)
                 try:
                     yield board
                 finally:
                     tasks.cancel_scope.cancel()
+                    board.retrieval.close()
 
 
 @asynccontextmanager

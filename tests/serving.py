@@ -39,7 +39,11 @@ def npm(launch: Launch) -> dict[str, Any]:
 
 def configured(folder: Path, upstreams: Mapping[str, Mapping[str, Any]], **tables: Mapping[str, Any]) -> Path:
     """A configuration file in `folder`, with its journal and what it knows of upstreams beside it."""
-    own = {"journal": {"path": str(folder / "journal.sqlite")}, "catalog": {"path": str(folder / "catalogs")}}
+    own = {
+        "journal": {"path": str(folder / "journal.sqlite")},
+        "catalog": {"path": str(folder / "catalogs")},
+        "search": {"vectors": str(folder / "vectors.sqlite")},
+    }
     whole = {**own, **tables}
     whole |= {f"upstreams.{json.dumps(name)}": upstream for name, upstream in upstreams.items()}
     path = folder / "switchboard.toml"

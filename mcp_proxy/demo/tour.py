@@ -13,7 +13,7 @@ import click
 from rich.markup import escape
 
 from local_llm import Task
-from mcp_proxy.config import CatalogSettings, JournalSettings, ServerSettings, Settings
+from mcp_proxy.config import CatalogSettings, JournalSettings, SearchSettings, ServerSettings, Settings
 from mcp_proxy.pipeline import Outcome
 from mcp_proxy.render import print_outcome, stderr
 from mcp_proxy.switchboard import running
@@ -103,6 +103,7 @@ def _settings(servers: Mapping[str, Mapping[str, Any]]) -> Settings:
             "server": ServerSettings(),
             "journal": JournalSettings(enabled=False),
             "catalog": CatalogSettings(enabled=False),
+            "search": SearchSettings(meaning=False),  # it would take longer than the tour
         }
     )
 
