@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import overhead_report, soak_report
+from benchmarks import overhead_report, retrieval_report, soak_report
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +23,10 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "overhead:table": lambda: overhead_report.table(overhead_report.load()),
     "overhead:conditions": lambda: overhead_report.conditions(overhead_report.load()),
     "overhead:added": lambda: overhead_report.added(overhead_report.load()),
+    "retrieval:table": lambda: retrieval_report.table(retrieval_report.load()),
+    "retrieval:eight-bits": lambda: retrieval_report.eight_bits(retrieval_report.load()),
+    "retrieval:costs": lambda: retrieval_report.costs(retrieval_report.load()),
+    "retrieval:conditions": lambda: retrieval_report.conditions(retrieval_report.load()),
     "soak:table": lambda: soak_report.table(soak_report.load()),
 }
 """What each claim says, by the recorded results."""

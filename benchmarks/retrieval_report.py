@@ -1,12 +1,12 @@
 """What the retrieval benchmark found: the record it writes, and the tables made of it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from benchmarks.retrieval_score import Scores
+from benchmarks.retrieval_score import Scores, mean
 
 RECORD = Path(__file__).parent / "results" / "retrieval.json"
 
@@ -27,7 +27,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What searching the largest set of tools takes."""
+    """What searching the largest set of tools takes: milliseconds and seconds are processor time of one thread."""
 
     tools: int
     query_p50_ms: float
@@ -72,9 +72,13 @@ def load(path: Path = RECORD) -> Record:
 
 
 def table(record: Record) -> str:
-    """How well tools are found, by words, by meaning, and by both."""
-    found = (one for one in record.found if "fp32" not in one.way)
-    return _markdown(_HEADS, (_row(one) for one in found))
+    """How well tools are found, by words, by meaning, and by both; at the end, the means over the tasks."""
+    found = [one for one in record.found if "fp32" not in one.way]
+    means = (
+        ("mean", "", way, *_figures(mean(one.scores for one in found if one.way == way)))
+        for way in dict.fromkeys(one.way for one in found)
+    )
+    return _markdown(_HEADS, (*map(_row, found), *means))
 
 
 def eight_bits(record: Record) -> str:
@@ -110,10 +114,11 @@ def conditions(record: Record) -> str:
 
 
 def _row(one: Found) -> Sequence[str]:
-    figures = (one.scores.recall_1, one.scores.recall_3, one.scores.recall_5, one.scores.recall_10)
-    figures = (*figures, one.scores.mrr, one.scores.ndcg_10)
-    name = f"{one.requests:,} of {one.task}"
-    return (name, f"{one.tools:,}", one.way, *(f"{figure:.3f}" for figure in figures))
+    return (f"{one.requests:,} of {one.task}", f"{one.tools:,}", one.way, *_figures(one.scores))
+
+
+def _figures(scores: Scores) -> Sequence[str]:
+    return [f"{figure:.3f}" for figure in astuple(scores)]
 
 
 def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -32,7 +32,8 @@ class Meanings:
         """The cosine of each tool's nearest vector; a tool without one gets the mean of the others."""
         if not len(self._owners):
             return np.zeros(self._size, np.float32)
-        cosines = self._rows @ query.astype(np.float32)
+        # Not `@`, whose library splits the work among all processors and waits where one of them is busy.
+        cosines = np.einsum("ij,j->i", self._rows, query.astype(np.float32))
         nearest = cosines if self._single else np.maximum.reduceat(cosines, self._starts)
         scores = np.full(self._size, nearest.mean(), np.float32)
         scores[self._owners] = nearest
