@@ -30,6 +30,7 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-bench test-deps  ## the measurements that README quotes
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.profile_call
+	$(BIN)/python -m benchmarks.retrieval
 	$(BIN)/python -m benchmarks.claims --write
 
 test-deps: $(VENV)/installed-dev $(NPM) $(CONFORMANCE)

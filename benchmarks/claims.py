@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import overhead_report, profile_report, scan, schemas, soak_report, tokens
+from benchmarks import overhead_report, profile_report, retrieval_report, scan, schemas, soak_report, tokens
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,6 +32,10 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "scan:held-back": lambda: scan.held_back(scan.load()),
     "scan:lost": lambda: scan.lost(scan.load()),
     "tokens:error": lambda: tokens.claim(tokens.load()),
+    "retrieval:table": lambda: retrieval_report.table(retrieval_report.load()),
+    "retrieval:eight-bits": lambda: retrieval_report.eight_bits(retrieval_report.load()),
+    "retrieval:costs": lambda: retrieval_report.costs(retrieval_report.load()),
+    "retrieval:conditions": lambda: retrieval_report.conditions(retrieval_report.load()),
     "soak:table": lambda: soak_report.table(soak_report.load()),
 }
 """What each claim says, by the recorded results."""

@@ -20,7 +20,7 @@ from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError
 from mcp_proxy.greeting import fingerprint
 from mcp_proxy.one_shot import asleep, owners
 from mcp_proxy.pipeline import Ending, Outcome
-from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, stderr
+from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, show_progress, stderr
 from mcp_proxy.results import describe
 from mcp_proxy.running import running
 from mcp_proxy.switchboard import Switchboard
@@ -33,6 +33,9 @@ from tool_registry.scan import names_beside, scan
 
 _DEEPEST = 3
 """How many switchboards may stand in front of one another; one that starts itself would go on for ever."""
+
+_INDEXING = 30.0
+"""Seconds that a command waits for new tools to be embedded."""
 
 _CLIENT = f"switchboard-cli {__version__}"
 
@@ -187,12 +190,11 @@ async def tools(
     settings = _loaded(config, profile)
     async with _started(settings, wait_for_all=refresh) as board:
         desk = Desk(board, settings.server.profile)
-        seen = desk.seen
-        found = (
-            [candidate.tool for candidate in seen.index.search(query)]
-            if query
-            else list(seen.catalog.tools.values())
-        )
+        if query:
+            await _indexed(desk)
+            found = [candidate.tool for candidate in await desk.retrieval.search(query)]
+        else:
+            found = list(desk.seen.catalog.tools.values())
     if tokens:
         show_token_costs(token_costs(found, Tools(desk)), as_json=as_json)
     elif as_json:
@@ -235,7 +237,7 @@ async def call(
         desk = Desk(board, settings.server.profile)
         tool = desk.seen.catalog.tools.get(name)
         if tool is None:
-            raise _no_tool(name, desk)
+            raise await _no_tool(name, desk)
         result = await _reported(
             desk.call_tool(tool, {"arguments": {**given, **read_pairs(tool, arguments)}}, client=_CLIENT)
         )
@@ -247,13 +249,13 @@ async def call(
         raise SystemExit(Exit.FAILED)
 
 
-def _no_tool(name: str, desk: Desk) -> click.ClickException:
+async def _no_tool(name: str, desk: Desk) -> click.ClickException:
     """Why there is no such tool: because the upstream it would belong to is down, or at all."""
     for owner in owners(name, desk.board.settings).upstreams:
         status = desk.board.upstreams[owner].status
         if status.state is State.DOWN:
             return click.ClickException(str(UpstreamUnavailableError(owner, status.reason)))
-    near = ", ".join(candidate.tool.qualified for candidate in desk.seen.index.search(name, 3))
+    near = ", ".join(candidate.tool.qualified for candidate in await desk.retrieval.search(name, 3))
     return click.UsageError(f"there is no tool {name!r}; near: {near or 'none'}")
 
 
@@ -353,6 +355,7 @@ async def _do(
 ) -> None:
     async with _started(settings) as board:
         desk = Desk(board, settings.server.profile)
+        await _indexed(desk)
         outcome = await _reported(desk.do(task, person, dry_run=dry_run, client=_CLIENT))
     show_outcome(outcome, as_json=as_json)
 
@@ -399,6 +402,15 @@ async def _started(settings: Settings, *, wait_for_all: bool = False) -> AsyncGe
                     f"[red]{escape(status.upstream)} is {status.state.value}[/]: {escape(status.reason)}"
                 )
         yield board
+
+
+async def _indexed(desk: Desk) -> None:
+    """Wait for the tools to be embedded, but not for ever: what is done stays done, and words are searched meanwhile."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(show_progress, desk.retrieval)
+        with anyio.move_on_after(_INDEXING):
+            await desk.retrieval.complete()
+        tasks.cancel_scope.cancel()
 
 
 for _command in (*cli_setup.COMMANDS, cli_pins.pins):

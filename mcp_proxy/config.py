@@ -22,6 +22,7 @@ from mcp_proxy.settings import (
     PlannerSettings,
     PrivacySettings,
     ResultSettings,
+    SearchSettings,
     Settings,
     StdioUpstream,
     Upstream,
@@ -44,6 +45,7 @@ __all__ = [
     "PrivacySettings",
     "ProfileTable",
     "ResultSettings",
+    "SearchSettings",
     "ServerSettings",
     "Settings",
     "StdioUpstream",
@@ -102,6 +104,7 @@ _TABLES: Mapping[KeyPath, type[BaseModel]] = {
     ("pins",): PinSettings,
     ("results",): ResultSettings,
     ("privacy",): PrivacySettings,
+    ("search",): SearchSettings,
 }
 """The model of each table. An upstream's is found by its tag, in the place of its name."""
 

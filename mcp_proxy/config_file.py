@@ -24,7 +24,19 @@ KeyPath = tuple[str | int, ...]
 _SERVER_KEYS = ("mcpServers", "servers")
 """What an `mcpServers` file calls its upstreams; VS Code says `servers`."""
 
-_TOML_ONLY = ("upstreams", "server", "planner", "escalation", "journal", "catalog", "results", "privacy")
+_TOML_ONLY = (
+    "upstreams",
+    "server",
+    "planner",
+    "escalation",
+    "journal",
+    "catalog",
+    "pins",
+    "results",
+    "privacy",
+    "search",
+    "profiles",
+)
 
 _CLIENT_ONLY = frozenset({"alwaysAllow", "autoApprove", "description", "timeout"})
 """Keys of a server that mean something to a client alone. Clients disagree on the unit of `timeout`."""

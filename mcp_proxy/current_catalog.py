@@ -30,9 +30,9 @@ class Snapshot:
     catalog: Catalog
     index: ToolIndex
 
-    @classmethod
-    def of(cls, catalog: Catalog) -> "Snapshot":
-        return cls(catalog, ToolIndex(catalog.tools.values()))
+    def showing(self, catalog: Catalog) -> "Snapshot":
+        """The snapshot of another catalog; of what this one's index knows, nothing is read again."""
+        return Snapshot(catalog, self.index.with_tools(catalog.tools.values()))
 
 
 class CurrentCatalog:
@@ -51,7 +51,7 @@ class CurrentCatalog:
             name: self._last_offer(name, settings) for name, settings in upstreams.items()
         }
         """What each offered last, or None, when the current configuration was taken up."""
-        self.snapshot = Snapshot.of(_catalog(upstreams, self.known))
+        self.snapshot = Snapshot(Catalog(), ToolIndex(())).showing(_catalog(upstreams, self.known))
 
     def on_change(self, listener: OnChange) -> None:
         """Have `listener` called after every change of the catalog."""
@@ -86,6 +86,10 @@ class CurrentCatalog:
         }
         return self._show(_catalog(upstreams, self.known))
 
+    def take_index(self, index: ToolIndex) -> None:
+        """Have searches use a better index of the same tools."""
+        self.snapshot = replace(self.snapshot, index=index)
+
     async def tell(self) -> None:
         """Tell the listeners of a change."""
         for listener in self._listeners:
@@ -107,7 +111,7 @@ class CurrentCatalog:
         before = self.snapshot.catalog
         if catalog.offers == before.offers:
             return False
-        self.snapshot = Snapshot.of(catalog)
+        self.snapshot = self.snapshot.showing(catalog)
         for problem in set(catalog.problems) - set(before.problems):
             log.warning(
                 "catalog.problem", upstream=problem.upstream, name=problem.name, problem=problem.message

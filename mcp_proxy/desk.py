@@ -14,7 +14,6 @@ from mcp.shared.dispatcher import ProgressFnT
 from local_llm import Call, Task
 from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.config import Budget, ProfileTable
-from mcp_proxy.current_catalog import Snapshot
 from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.profile_settings import ExposingTable
 from mcp_proxy.records import Asked, CallWatch, task_record, unfinished_record
@@ -22,6 +21,7 @@ from mcp_proxy.results import with_repairs
 from mcp_proxy.switchboard import Switchboard
 from tool_registry import (
     ArgumentProblem,
+    Catalog,
     CatalogProblem,
     Checked,
     Repair,
@@ -58,14 +58,8 @@ class QuarantinedError(Exception):
 class Seen:
     """What one profile shows of a catalog: what one request sees from beginning to end."""
 
-    whole: Snapshot
+    whole: Catalog
     catalog: View
-
-    @cached_property
-    def index(self) -> ToolIndex:
-        """The tools, to be searched."""
-        shows_all = self.catalog.tools is self.whole.catalog.tools
-        return self.whole.index if shows_all else ToolIndex(self.catalog.tools.values())
 
     @cached_property
     def tokens(self) -> int:
@@ -82,8 +76,14 @@ class Desk:
         self.profile = profile
         self._table = board.settings.profiles[profile] if profile else ProfileTable()
         self._profile = self._table.profile if profile else None
-        self._seen = Seen(board.snapshot, view(board.snapshot.catalog, self._profile))
+        self._seen = self._look()
         self._complain(())
+        self._index = ToolIndex(())
+        self.retrieval = board.retrieval
+        """Finds tools in what its clients see."""
+        if profile:
+            self._index = self._index.with_tools(self._seen.catalog.tools.values())
+            self.retrieval = board.retrieval_in(self._own_index, self._take_index)
         self._escalator = board.escalator
         if self._escalator and self._table.budget != Budget():
             self._escalator = BudgetedEscalator(self._escalator, self._table.budget, board.journal, profile)
@@ -96,11 +96,25 @@ class Desk:
     @property
     def seen(self) -> Seen:
         """What its clients see at this moment."""
-        if self._seen.whole is not self.board.snapshot:
+        if self._seen.whole is not self.board.snapshot.catalog:
             known = self._seen.catalog.problems
-            self._seen = Seen(self.board.snapshot, view(self.board.snapshot.catalog, self._profile))
+            self._seen = self._look()
             self._complain(known)
+            if self.profile:
+                self._index = self._index.with_tools(self._seen.catalog.tools.values())
+                self.retrieval.renew()
         return self._seen
+
+    def _look(self) -> Seen:
+        catalog = self.board.snapshot.catalog
+        return Seen(catalog, view(catalog, self._profile))
+
+    def _own_index(self) -> ToolIndex:
+        _ = self.seen  # which brings it up to date
+        return self._index
+
+    def _take_index(self, index: ToolIndex) -> None:
+        self._index = index
 
     def _complain(self, known: Collection[CatalogProblem]) -> None:
         for problem in self._seen.catalog.problems:
@@ -126,7 +140,7 @@ class Desk:
 
         planner = board.settings.planner
         ports = Ports(
-            self.seen.index,
+            self.retrieval.search,
             board.planner,
             person,
             make,

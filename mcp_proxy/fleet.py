@@ -3,7 +3,7 @@
 What is asked of them is the business of `switchboard`; what they offer together, of `current_catalog`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,9 +18,10 @@ from mcp_proxy.current_catalog import CurrentCatalog, OnChange, Snapshot
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.redaction import hide_also
 from mcp_proxy.relay import Audience
+from mcp_proxy.retrieval import Retrieval
 from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
-from tool_registry import Offer
+from tool_registry import Offer, ToolIndex
 
 _REMOVED = "it was removed from the configuration"
 _NOW_SHARED = "its configuration was changed: clients share one connection from now on"
@@ -40,6 +41,10 @@ class Fleet:
         cache = CatalogCache(settings.catalog.path if settings.catalog.enabled else None)
         self._catalog = CurrentCatalog(enabled, cache, Pinning(settings.pins))
         tasks.start_soon(self._catalog.follow_pins)
+        self._retrievals: list[Retrieval] = []
+        self.retrieval = self.retrieval_in(lambda: self.snapshot.index, self._catalog.take_index)
+        """Finds tools in the whole catalog."""
+        self._catalog.on_change(self._index_anew)
         self._audience: Audience | None = None
         self._level: LoggingLevel | None = None
         self._sessions = ClientSessions(tasks, watchdog, self._take_unless_listed) if many_clients else None
@@ -102,6 +107,21 @@ class Fleet:
             for upstream in self.upstreams.values():
                 tasks.start_soon(upstream.relay.set_level, level)
 
+    def retrieval_in(
+        self, current: Callable[[], ToolIndex], replace: Callable[[ToolIndex], None]
+    ) -> Retrieval:
+        """A retrieval that keeps its index complete until the end; see `Retrieval`."""
+        retrieval = Retrieval(current, replace, self.settings.search)
+        self._retrievals.append(retrieval)
+        self._tasks.start_soon(retrieval.keep)
+        retrieval.renew()
+        return retrieval
+
+    def close(self) -> None:
+        """Let go of files."""
+        for retrieval in self._retrievals:
+            retrieval.close()
+
     async def wait_started(self) -> None:
         """Have every upstream run, lazy ones too; return when each has been connected to or has failed once."""
         async with anyio.create_task_group() as tasks:
@@ -151,6 +171,9 @@ class Fleet:
             if is_changed:
                 await self._catalog.tell()
         self.upstreams = {name: running[name] for name in enabled}
+
+    async def _index_anew(self) -> None:
+        self.retrieval.renew()
 
     def _start(self, name: str, settings: StdioUpstream | HttpUpstream) -> Upstream:
         """Run the connection that all clients share."""

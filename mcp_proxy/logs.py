@@ -7,7 +7,7 @@ import structlog
 
 from mcp_proxy.redaction import redact_event, redact_text
 
-_NOISY = ("mcp.", "bm25s.", "httpx2.", "httpcore2.", "anthropic.", "uvicorn.access.")
+_NOISY = ("mcp.", "httpx2.", "httpcore2.", "anthropic.", "uvicorn.access.")
 """Libraries whose warnings tell a user nothing that our own events do not."""
 
 

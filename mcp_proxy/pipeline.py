@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from local_llm import Call, NoPlan, Plan, Planner, Task
 from mcp_proxy.escalation import EscalationError, Escalator, Usage
 from mcp_proxy.gate import Ask, Decision, Escalate, Execute, Refuse, decide
-from tool_registry import Candidate, Repair, ToolEntry, ToolIndex, UnusableSchemaError
+from tool_registry import Candidate, Repair, ToolEntry, UnusableSchemaError
 from tool_registry.repair import read_text
 
 
@@ -95,6 +95,12 @@ _ENDINGS: Mapping[type[Settled], Ending] = {
 _NO_ESCALATION = ". No escalation is configured: an [escalation] table would pass such tasks to Claude"
 
 
+class Search(Protocol):
+    """Whoever finds the tools that a text may mean."""
+
+    async def __call__(self, query: str, limit: int, /) -> tuple[Candidate, ...]: ...
+
+
 class Caller(Protocol):
     """Whoever makes a validated call."""
 
@@ -105,7 +111,7 @@ class Caller(Protocol):
 class Ports:
     """What the pipeline may touch."""
 
-    index: ToolIndex
+    search: Search
     planner: Planner
     person: Person
     call: Caller
@@ -152,7 +158,7 @@ async def carry_out(
         MCPError: the upstream answered the call with a protocol error.
     """
     trace = trace or Trace()
-    candidates = ports.index.search(task.text, ports.candidates)
+    candidates = await ports.search(task.text, ports.candidates)
     trace.lap("retrieve")
 
     plan = _with_answers_read(task, await ports.planner.plan(task, candidates))

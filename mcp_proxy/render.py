@@ -3,14 +3,16 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+import anyio
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from local_llm import Plan
 from mcp_proxy.pipeline import Ending, Outcome
+from mcp_proxy.retrieval import Retrieval
 
 _BAR_WIDTH = 20
 _ENDING_STYLES = {
@@ -21,6 +23,9 @@ _ENDING_STYLES = {
     Ending.DECLINED: "yellow",
     Ending.REFUSED: "red",
 }
+
+_REDRAWN = 0.1
+"""Seconds between two looks at how far something has come."""
 
 stderr = Console(stderr=True, highlight=False)
 
@@ -51,6 +56,16 @@ def print_content(result: Mapping[str, Any]) -> None:
             print(block.get("text", ""))  # noqa: T201
         else:
             print(f"[{block.get('type', '?')} {block.get('mimeType', '')} {block.get('uri', '')}]".strip())  # noqa: T201
+
+
+async def show_progress(retrieval: Retrieval) -> NoReturn:
+    """Show how far the embedding of tools has come. Ends only by cancellation."""
+    with stderr.status("looking for new tools…") as status:
+        while True:
+            at = retrieval.progress
+            if at.done < at.total:
+                status.update(f"indexing tools for search, once: {at.done:,} of {at.total:,}")
+            await anyio.sleep(_REDRAWN)
 
 
 def print_outcome(outcome: Outcome) -> None:

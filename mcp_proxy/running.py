@@ -53,6 +53,7 @@ async def running(
                 try:
                     yield board
                 finally:
+                    board.close()
                     tasks.cancel_scope.cancel()
 
 

@@ -294,6 +294,21 @@ class PinSettings(_KeptOnDisk):
     """A tool never seen before whose definition looks like an attack: "allow" logs it and lets it be used."""
 
 
+def _none_if_empty(path: object) -> object:
+    return None if path == "" else path
+
+
+class SearchSettings(Table):
+    """How tools are found, by `do`, `plan`, `find_tools` and `switchboard tools QUERY`."""
+
+    meaning: bool = True
+    """Compare meanings as well as words, with the encoder that ships in the package."""
+    vectors: Annotated[FilePath | None, BeforeValidator(_none_if_empty)] = Field(
+        default_factory=lambda: user_folder("state") / "vectors.sqlite"
+    )
+    """Where the meanings of tools are kept, so that none is worked out twice; empty for nowhere."""
+
+
 class Settings(Table):
     """Everything Switchboard is configured to do."""
 
@@ -317,6 +332,7 @@ class Settings(Table):
     pins: PinSettings = Field(default_factory=PinSettings)
     results: ResultSettings = Field(default_factory=ResultSettings)
     privacy: PrivacySettings = PrivacySettings()
+    search: SearchSettings = Field(default_factory=SearchSettings)
 
     @model_validator(mode="after")
     def _knows_its_profile(self) -> "Settings":

@@ -126,7 +126,8 @@ class Tools:
         if asked.server and asked.server not in self._desk.board.upstreams:
             known = ", ".join(self._desk.board.upstreams)
             return error_result(f"There is no server {asked.server!r}. There are: {known}.")
-        candidates = seen.index.search(asked.query, len(seen.catalog.tools) if asked.server else asked.limit)
+        limit = len(seen.catalog.tools) if asked.server else asked.limit
+        candidates = await self._desk.retrieval.search(asked.query, limit)
         fitting = [each for each in candidates if asked.server in {"", each.tool.upstream}][: asked.limit]
         return found(fitting, len(seen.catalog.tools), schemas=asked.schemas)
 

@@ -43,6 +43,7 @@ def configured(folder: Path, upstreams: Mapping[str, Mapping[str, Any]], **table
         "journal": {"path": str(folder / "journal.sqlite")},
         "catalog": {"path": str(folder / "catalogs")},
         "pins": {"path": str(folder / "pins.sqlite")},
+        "search": {"vectors": str(folder / "vectors.sqlite")},
     }
     whole = {**own, **tables}
     whole |= {f"upstreams.{json.dumps(name)}": upstream for name, upstream in upstreams.items()}

@@ -13,7 +13,14 @@ import click
 from rich.markup import escape
 
 from local_llm import Task
-from mcp_proxy.config import CatalogSettings, JournalSettings, PinSettings, ServerSettings, Settings
+from mcp_proxy.config import (
+    CatalogSettings,
+    JournalSettings,
+    PinSettings,
+    SearchSettings,
+    ServerSettings,
+    Settings,
+)
 from mcp_proxy.desk import Desk
 from mcp_proxy.pipeline import Outcome
 from mcp_proxy.render import print_outcome, stderr
@@ -106,6 +113,7 @@ def _settings(servers: Mapping[str, Mapping[str, Any]]) -> Settings:
             "journal": JournalSettings(enabled=False),
             "catalog": CatalogSettings(enabled=False),
             "pins": PinSettings(enabled=False),
+            "search": SearchSettings(meaning=False),  # it would take longer than the tour
         }
     )
 

@@ -98,6 +98,10 @@ class Above:
         return Escalated(self.proposal, PAID)
 
 
+async def find(query: str, limit: int) -> tuple[Candidate, ...]:
+    return ToolIndex(TOOLS.values()).search(query, limit)
+
+
 @dataclass
 class Run:
     """One task carried out, and everyone who had to do with it."""
@@ -116,7 +120,7 @@ async def run(
 ) -> Run:
     planner = ScriptedPlanner([planned]) if isinstance(planned, Plan | NoPlan) else planned
     person, caller = Person(list(answers)), Caller()
-    every = Ports(ToolIndex(TOOLS.values()), planner, person, caller, above, **ports)
+    every = Ports(find, planner, person, caller, above, **ports)
     return Run(person, caller, await carry_out(Task("write a note"), every, dry_run=dry_run))
 
 
@@ -138,7 +142,7 @@ async def test_a_sure_plan_is_carried_out() -> None:
 async def test_the_planner_is_given_the_task_with_its_answers_and_the_best_candidates() -> None:
     planner = ScriptedPlanner([SURE])
     task = Task("delete a note", {"id": 7})
-    ports = Ports(ToolIndex(TOOLS.values()), planner, Person(), Caller(), candidates=2)
+    ports = Ports(find, planner, Person(), Caller(), candidates=2)
     outcome = await carry_out(task, ports)
     assert planner.tasks == [task]
     assert outcome.candidates == planner.candidates[0]
@@ -298,7 +302,7 @@ async def test_the_threshold_is_the_users(threshold: float, ending: Ending) -> N
 
 async def test_an_upstream_that_is_gone_is_for_the_caller_to_report() -> None:
     gone = Caller(UpstreamUnavailableError("notes", "it crashed"))
-    ports = Ports(ToolIndex(TOOLS.values()), ScriptedPlanner([SURE]), Person(), gone)
+    ports = Ports(find, ScriptedPlanner([SURE]), Person(), gone)
     with pytest.raises(UpstreamUnavailableError, match="it crashed"):
         await carry_out(Task("write a note"), ports)
     assert gone.calls == [SURE.call]
