@@ -53,8 +53,8 @@ async def running(
                 try:
                     yield board
                 finally:
-                    board.close()
                     tasks.cancel_scope.cancel()
+                    board.close()
 
 
 @asynccontextmanager
