@@ -40,18 +40,27 @@ class OneClient:
 class Clients:
     """Who is connected, and what they want to be told without asking again. An `Audience` for relays."""
 
-    def __init__(self, bus: InMemorySubscriptionBus, owner_of: OwnerOf) -> None:
-        self._bus = bus
+    def __init__(self, owner_of: OwnerOf) -> None:
+        self._buses: list[InMemorySubscriptionBus] = []
         self._owner_of = owner_of
         self._connected: dict[Connection, HandshakeCaller] = {}
+        self._entrances: dict[Connection, object] = {}
         self._watchers: dict[str, set[object]] = {}
 
-    def remember(self, ctx: Context) -> None:
-        """Count the client of a message among the connected, once it has shaken hands, until its connection ends."""
+    def publish_on(self, bus: InMemorySubscriptionBus) -> None:
+        """Have updated resources be told on `bus` too, which clients of the stateless era listen to."""
+        self._buses.append(bus)
+
+    def remember(self, ctx: Context, entrance: object) -> None:
+        """Count the client of a message among the connected, once it has shaken hands, until its connection ends.
+
+        `entrance` stands for where it came in: what lists it is told to be changed.
+        """
         connection = connection_of(ctx)
         is_settled = ctx.method != "initialize" and not is_stateless(ctx)
         if is_settled and connection not in self._connected:
             self._connected[connection] = HandshakeCaller(connection)
+            self._entrances[connection] = entrance
             connection.exit_stack.push_async_callback(self._forget, connection)
 
     def sole(self, method: str, params: Mapping[str, Any]) -> HandshakeCaller | None:
@@ -68,10 +77,10 @@ class Clients:
                 # Who is told of a completed elicitation has to know its id, which only the one asked does.
                 await self._tell_all(method, params, lambda one: "elicitation" in one.capabilities)
 
-    async def tell_changed(self, methods: Iterable[str]) -> None:
-        """Announce changed lists."""
+    async def tell_changed(self, methods: Iterable[str], entrance: object) -> None:
+        """Announce changed lists to those who came in there."""
         for method in methods:
-            await self._tell_all(method, None, lambda _: True)
+            await self._tell_all(method, None, lambda one: self._entrances.get(one.connection) is entrance)
 
     def set_level(self, connection: Connection, level: LoggingLevel) -> LoggingLevel:
         """Note the level a client wants, and return the most verbose that any does."""
@@ -122,6 +131,7 @@ class Clients:
 
     async def _forget(self, connection: Connection) -> None:
         self._connected.pop(connection, None)
+        self._entrances.pop(connection, None)
         await self._leave(connection, [uri for uri, who in self._watchers.items() if connection in who])
 
     async def _leave(self, watcher: object, uris: Iterable[str]) -> None:
@@ -153,7 +163,8 @@ class Clients:
             await self._tell_all(
                 "notifications/resources/updated", params, lambda one: one.connection in watchers
             )
-            await self._bus.publish(ResourceUpdated(uri))
+            for bus in self._buses:
+                await bus.publish(ResourceUpdated(uri))
 
     async def _tell_all(
         self, method: str, params: Message | None, wants: Callable[[HandshakeCaller], bool]

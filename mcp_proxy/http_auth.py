@@ -28,7 +28,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_proxy.config import ConfigError, ConfigProblem, ServerSettings
+from mcp_proxy.config import ConfigError, ConfigProblem, ServerSettings, Settings
 from mcp_proxy.http_oauth import oauth_verifier
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -43,13 +43,14 @@ _FOR_PAGES: Mapping[str, Any] = {
 log = structlog.stdlib.get_logger()
 
 
-def require_protection(server: ServerSettings) -> None:
+def require_protection(settings: Settings) -> None:
     """Refuse to let other machines call tools without anybody having said who may.
 
     Raises:
         ConfigError: it listens beyond this machine, for anyone, and that is not what was asked for.
     """
-    if not (is_loopback(server.host) or server.tokens or server.oauth or server.allow_anonymous):
+    server = settings.server
+    if not (is_loopback(server.host) or settings.tokens or server.oauth or server.allow_anonymous):
         raise ConfigError(
             ConfigProblem(
                 None,
@@ -70,10 +71,11 @@ def is_loopback(host: str) -> bool:
 
 
 @asynccontextmanager
-async def admission(server: ServerSettings) -> AsyncGenerator["Admission"]:
+async def admission(settings: Settings) -> AsyncGenerator["Admission"]:
     """Who is let in by these settings; open for as long as anybody may come."""
+    server = settings.server
     scopes = server.oauth.required_scopes if server.oauth else ()
-    verifiers: list[TokenVerifier] = [KnownTokens(server.tokens, scopes)] if server.tokens else []
+    verifiers: list[TokenVerifier] = [KnownTokens(settings.tokens, scopes)] if settings.tokens else []
     async with AsyncExitStack() as stack:
         if server.oauth:
             verifiers.append(await stack.enter_async_context(oauth_verifier(server.oauth)))
@@ -173,12 +175,27 @@ class _CalledByName:
         await (refusal or self.app)(scope, receive, send)
 
 
+class ProfiledToken(AccessToken):
+    """A token that lets in with one profile alone, if that is not empty."""
+
+    profile: str = ""
+
+
+def profile_of(scope: Scope) -> str:
+    """The profile that the token of a request is bound to; empty when it is bound to none."""
+    user = scope.get("user")
+    token = user.access_token if isinstance(user, AuthenticatedUser) else None
+    return token.profile if isinstance(token, ProfiledToken) else ""
+
+
 class KnownTokens(TokenVerifier):
     """The tokens of the configuration. Comparing takes the same time whatever was sent."""
 
-    def __init__(self, tokens: Iterable[SecretStr], scopes: Iterable[str]) -> None:
-        """`tokens` let in with `scopes`."""
-        self._digests = [_digest(token.get_secret_value()) for token in tokens]
+    def __init__(self, tokens: Iterable[tuple[SecretStr, str]], scopes: Iterable[str]) -> None:
+        """`tokens` let in with `scopes`, each with its profile; empty for whichever the client asks for."""
+        known = list(tokens)
+        self._digests = [_digest(token.get_secret_value()) for token, _ in known]
+        self._profiles = [profile for _, profile in known]
         self._scopes = list(scopes)
 
     async def verify_token(self, token: str) -> AccessToken | None:
@@ -187,7 +204,10 @@ class KnownTokens(TokenVerifier):
         if not any(matches):
             return None
         # Sessions belong to the token that opened them.
-        return AccessToken(token="", client_id=f"token-{matches.index(True)}", scopes=self._scopes)
+        place = matches.index(True)
+        return ProfiledToken(
+            token="", client_id=f"token-{place}", scopes=self._scopes, profile=self._profiles[place]
+        )
 
 
 def _digest(token: str) -> bytes:

@@ -5,8 +5,9 @@ Who is let in is decided in `http_auth`; what is answered, in `server`.
 
 import socket
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,16 @@ from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, Streamable
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mcp_proxy.clients import Clients
 from mcp_proxy.config import ConfigError, ConfigProblem, ServerSettings, Settings
 from mcp_proxy.desk import Desk
-from mcp_proxy.http_auth import Admission, admission, require_protection
+from mcp_proxy.http_auth import Admission, admission, profile_of, require_protection
 from mcp_proxy.http_ending import OpenRequests
 from mcp_proxy.running import running
-from mcp_proxy.server import Front
+from mcp_proxy.server import Front, clients_of
 from mcp_proxy.signals import until_signalled
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.upstreams import State, Status
@@ -50,12 +52,12 @@ async def serve_http(settings: Settings, configuration: Path | None = None) -> N
     Raises:
         ConfigError: the address cannot be listened on, or others could reach it without a token.
     """
-    require_protection(settings.server)
+    require_protection(settings)
     with listening_on(settings.server) as listener:
         async with (
             anyio.create_task_group() as tasks,
             running(settings, watch=configuration, many_clients=True) as board,
-            admission(settings.server) as door,
+            admission(settings) as door,
         ):
             requests = OpenRequests(http_app(board, door))
             config = uvicorn.Config(
@@ -74,33 +76,81 @@ async def serve_http(settings: Settings, configuration: Path | None = None) -> N
 
 def http_app(board: Switchboard, door: Admission) -> Starlette:
     """The application: what is served where, and to whom."""
-    server, front = board.settings.server, Front(Desk(board, board.settings.server.profile))
-    sessions = StreamableHTTPSessionManager(
-        front.server,
-        stateless=server.stateless,
-        json_response=server.json_response,
-        max_request_body_size=server.max_body,
-        max_sessions=server.max_sessions,
-        session_idle_timeout=server.session_idle,
-    )
+    clients = clients_of(board)
+    doors = {name: _Entrance(board, name, clients) for name in ("", *board.settings.profiles)}
     routes = [
-        Route("/mcp", door.guarding(StreamableHTTPASGIApp(sessions))),
+        *_routes(doors, door, board.settings.server),
         Route("/healthz", _alive),
         Route("/readyz", _Readiness(board, door).answer),
         *door.routes(),
     ]
-    if server.sse:
-        streams = _EventStreams(front, server)
-        routes.append(Route("/sse", door.guarding(streams)))
-        routes.append(Route(_MESSAGES, door.guarding(streams.transport.handle_post_message)))
-    return Starlette(routes=routes, middleware=door.middleware(), lifespan=lambda _: sessions.run())
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            for entrance in doors.values():
+                await stack.enter_async_context(entrance.sessions.run())
+            yield
+
+    return Starlette(routes=routes, middleware=door.middleware(), lifespan=lifespan)
+
+
+class _Entrance:
+    """Where clients of one profile come in; those who name none get the server's."""
+
+    def __init__(self, board: Switchboard, profile: str, clients: Clients) -> None:
+        server = board.settings.server
+        front = Front(Desk(board, profile or server.profile), clients=clients)
+        self.sessions = StreamableHTTPSessionManager(
+            front.server,
+            stateless=server.stateless,
+            json_response=server.json_response,
+            max_request_body_size=server.max_body,
+            max_sessions=server.max_sessions,
+            session_idle_timeout=server.session_idle,
+        )
+        self.streamable = StreamableHTTPASGIApp(self.sessions)
+        self.streams = _EventStreams(front, server, profile)
+
+
+def _routes(
+    entrances: Mapping[str, _Entrance], door: Admission, server: ServerSettings
+) -> Iterator[BaseRoute]:
+    """Each way in: for clients of any profile by their token, and of one by its name."""
+    for profile in entrances:
+        end = f"/{profile}" if profile else ""
+        kinds: dict[str, Callable[[_Entrance], ASGIApp]] = {f"/mcp{end}": lambda each: each.streamable}
+        if server.sse:
+            kinds[f"/sse{end}"] = lambda each: each.streams
+            kinds[f"{_MESSAGES}{end.removeprefix('/')}"] = lambda each: (
+                each.streams.transport.handle_post_message
+            )
+        for path, app in kinds.items():
+            apps = {name: app(entrance) for name, entrance in entrances.items()}
+            yield Route(path, door.guarding(_ByProfile(apps, profile)))
+
+
+@dataclass(frozen=True, slots=True)
+class _ByProfile:
+    """The application of the profile that a request's path names, or else its token."""
+
+    apps: Mapping[str, ASGIApp]
+    named: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        bound = profile_of(scope)
+        if bound and self.named not in {"", bound}:
+            refusal = PlainTextResponse(f"This token is for the profile {bound}, at /mcp/{bound}\n", 403)
+            await refusal(scope, receive, send)
+        else:
+            await self.apps[self.named or bound](scope, receive, send)
 
 
 class _EventStreams:
     """HTTP+SSE, the transport of 2024-11-05: one stream for all that goes to a client, and posts from it."""
 
-    def __init__(self, front: Front, server: ServerSettings) -> None:
-        self.transport = SseServerTransport(_MESSAGES, max_request_body_size=server.max_body)
+    def __init__(self, front: Front, server: ServerSettings, profile: str) -> None:
+        self.transport = SseServerTransport(f"{_MESSAGES}{profile}", max_request_body_size=server.max_body)
         self._front = front
         self._limit = server.max_sessions
         self._open = 0

@@ -19,7 +19,7 @@ from mcp_proxy.callers import Context, HandshakeCaller, connection_of
 from mcp_proxy.clients import Clients
 from mcp_proxy.desk import Desk
 from mcp_proxy.hops import forwarded
-from mcp_proxy.parking import progress_to
+from mcp_proxy.parking import progress_of
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import Entry
 
@@ -108,7 +108,8 @@ class Offerings:
 
     async def _pass_on(self, ctx: Context, upstream: str, params: Mapping[str, Any]) -> Result:
         try:
-            return await self._board.request(upstream, ctx.method, params, progress_to(ctx))
+            async with progress_of(ctx) as on_progress:
+                return await self._board.request(upstream, ctx.method, params, on_progress)
         except UpstreamUnavailableError as error:
             raise MCPError(_UPSTREAM_UNAVAILABLE, f"{error}") from error
 

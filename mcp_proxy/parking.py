@@ -295,9 +295,28 @@ def subject_of(method: str, params: Mapping[str, Any] | None) -> Subject:
     return method, params.get("name", params.get("uri"))
 
 
-def progress_to(ctx: Context) -> ProgressFnT | None:
-    """A callback that hands progress to the client, if it asked for any."""
+@asynccontextmanager
+async def progress_of(ctx: Context) -> AsyncGenerator[ProgressFnT | None]:
+    """A callback that hands progress to the client, if it asked for any; all of it before the block has ended.
+
+    What comes later is dropped: after its answer, a request has no progress to tell of.
+    """
     if not ctx.meta or "progress_token" not in ctx.meta:
-        return None
+        yield None
+        return
     caller = CALLER.get()
-    return caller.report_progress if isinstance(caller, StatelessCaller) else ctx.session.report_progress
+    report = caller.report_progress if isinstance(caller, StatelessCaller) else ctx.session.report_progress
+    turn, over = anyio.Lock(), False
+
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        async with turn:
+            if not over:
+                await report(progress, total, message)
+
+    try:
+        yield told
+        # Whoever waits for its turn may wait for a client that does not read; those before it go first.
+        await turn.acquire()
+        turn.release()
+    finally:
+        over = True

@@ -53,6 +53,7 @@ from mcp_proxy.hops import as_ours
 from mcp_proxy.offerings import Offerings
 from mcp_proxy.parking import Parking, SdkRequest, StatelessCaller
 from mcp_proxy.sdk_server import SdkServer
+from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.tools import Tools
 from mcp_proxy.upstreams import Upstream
 from tool_registry.profiles import View
@@ -87,7 +88,11 @@ class Front:
     """What clients talk to: the SDK server and the handlers behind it."""
 
     def __init__(
-        self, desk: Desk, on_settled: OnSettled | None = None, parking: Parking | None = None
+        self,
+        desk: Desk,
+        on_settled: OnSettled | None = None,
+        parking: Parking | None = None,
+        clients: Clients | None = None,
     ) -> None:
         """What the clients of `desk` talk to.
 
@@ -95,6 +100,7 @@ class Front:
             desk: what they can reach.
             on_settled: told when the protocol version is settled with a client.
             parking: where calls of stateless clients wait, if others have calls waiting there too.
+            clients: who is connected, if there are other fronts than this.
         """
         board = desk.board
         self._desk = desk
@@ -102,7 +108,8 @@ class Front:
         self._on_settled = on_settled
         self._bus = InMemorySubscriptionBus()
         self._listen_handler = ListenHandler(self._bus)
-        self._clients = Clients(self._bus, self._owner_of)
+        self._clients = clients or clients_of(board)
+        self._clients.publish_on(self._bus)
         self._offerings = Offerings(desk, self._clients)
         self._tools = Tools(desk)
         self._parking = parking or Parking()
@@ -170,7 +177,9 @@ class Front:
     async def _listen(
         self, ctx: Context, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        async with self._clients.watching(params.notifications.resource_subscriptions or ()):
+        seen = self._desk.seen.catalog
+        watched = [uri for uri in params.notifications.resource_subscriptions or () if seen.owner_of(uri)]
+        async with self._clients.watching(watched):
             return await self._listen_handler(ctx, params)
 
     async def _set_level(self, ctx: Context, params: SetLevelRequestParams) -> Result:
@@ -189,7 +198,7 @@ class Front:
             await upstream.relay.notify("notifications/roots/list_changed")
 
     async def _remember_client(self, ctx: Context, call_next: Callable[[Context], Awaitable[Any]]) -> Any:
-        self._clients.remember(ctx)
+        self._clients.remember(ctx, self)
         result = await call_next(ctx)
         # Handshake-era clients are settled once they say so, stateless ones with every request that is accepted.
         if self._on_settled and (ctx.method == "notifications/initialized" or is_stateless(ctx)):
@@ -203,15 +212,21 @@ class Front:
             for method, (event, part) in _LIST_CHANGES.items()
             if part(before) != part(self._told)
         }
-        await self._clients.tell_changed(changed)
+        await self._clients.tell_changed(changed, self)
         for event in changed.values():
             await self._bus.publish(event)
-
-    def _owner_of(self, uri: str) -> Upstream | None:
-        owner = self._desk.seen.catalog.owner_of(uri)
-        return self._board.upstreams.get(owner) if owner else None
 
     @asynccontextmanager
     async def _lifespan(self, _server: Server[Any]) -> AsyncGenerator[dict[str, Any]]:
         async with self._parking.open():
             yield {}
+
+
+def clients_of(board: Switchboard) -> Clients:
+    """The clients that may connect, by whatever front."""
+
+    def owner_of(uri: str) -> Upstream | None:
+        owner = board.snapshot.catalog.owner_of(uri)
+        return board.upstreams.get(owner) if owner else None
+
+    return Clients(owner_of)

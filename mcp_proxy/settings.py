@@ -348,9 +348,15 @@ class Settings(Table):
         return {name: upstream for name, upstream in self.upstreams.items() if upstream.enabled}
 
     @property
+    def tokens(self) -> tuple[tuple[SecretStr, str], ...]:
+        """Every bearer token that lets in, and the profile it is bound to; empty for none."""
+        bound = ((token, name) for name, profile in self.profiles.items() for token in profile.tokens)
+        return (*((token, "") for token in self.server.tokens), *bound)
+
+    @property
     def secrets(self) -> frozenset[str]:
         """The credentials in it, as far as they are long enough to be told from other words."""
-        values = [*self.server.tokens, *(token for each in self.profiles.values() for token in each.tokens)]
+        values = [token for token, _ in self.tokens]
         if self.server.oauth:
             values.append(self.server.oauth.client_secret)
         if self.escalation:

@@ -17,7 +17,7 @@ from mcp_proxy.delivery import Delivery, owner_of
 from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError
 from mcp_proxy.hops import forwarded
 from mcp_proxy.own_tools import read_arguments
-from mcp_proxy.parking import StatelessCaller, progress_to
+from mcp_proxy.parking import StatelessCaller, progress_of
 from mcp_proxy.person import ClientPerson, InputNeeded
 from mcp_proxy.profile_settings import OWN
 from mcp_proxy.read_result import READ_RESULT
@@ -139,13 +139,14 @@ class Tools:
             # It would repeat the task, not the call that the task has led to.
             caller.repeats_request = False
         await self._desk.board.wait_startup()
-        outcome = await self._desk.do(
-            request.task,
-            ClientPerson(ctx, params),
-            dry_run=request.dry_run,
-            on_progress=progress_to(ctx),
-            client=name_of(ctx),
-        )
+        async with progress_of(ctx) as on_progress:
+            outcome = await self._desk.do(
+                request.task,
+                ClientPerson(ctx, params),
+                dry_run=request.dry_run,
+                on_progress=on_progress,
+                client=name_of(ctx),
+            )
         if outcome.call and outcome.result:
             tool, result = outcome.call.tool, dict(outcome.result)
             outcome = replace(outcome, result=await self._delivery.fitted(tool, result, self._owner(ctx)))
@@ -153,7 +154,8 @@ class Tools:
 
     async def _call(self, ctx: Context, name: str, onward: Mapping[str, Any]) -> Result:
         tool = await self._known(name)
-        result = await self._desk.call_tool(tool, onward, progress_to(ctx), client=name_of(ctx))
+        async with progress_of(ctx) as on_progress:
+            result = await self._desk.call_tool(tool, onward, on_progress, client=name_of(ctx))
         if said := invalid_result(tool.qualified, result):
             raise MCPError(INTERNAL_ERROR, said)
         return await self._delivery.fitted(tool, result, self._owner(ctx))
