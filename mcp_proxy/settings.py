@@ -286,6 +286,7 @@ class PinSettings(_KeptOnDisk):
     """Holding servers to the tools they had when they were first seen."""
 
     path: FilePath = Field(default_factory=lambda: user_folder("state") / "pins.sqlite")
+    """The SQLite file; empty for none. By default pins.sqlite in the user's folder for state."""
     on_new: Literal["allow", "ask"] = "allow"
     """A tool that a server did not have at first: "ask" has it quarantined until `switchboard pins accept`."""
     on_changed: Literal["quarantine", "warn"] = "quarantine"

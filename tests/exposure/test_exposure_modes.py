@@ -10,8 +10,8 @@ from mcp_types import Implementation
 from tests.serving import ERAS, configured, demo, outcome_of, serving, text_of
 
 CURSOR = Implementation(name="cursor-vscode", version="1")
-OWN = ["do", "plan"]
-SEARCHING = ["do", "plan", "find_tools", "call_tool"]
+OWN = ["do", "plan", "read_result"]
+SEARCHING = ["do", "plan", "find_tools", "call_tool", "read_result"]
 
 
 def notes(tmp_path: Path, **server: Any) -> Path:
@@ -110,7 +110,7 @@ async def test_call_tool_names_what_it_does_not_know(tmp_path: Path) -> None:
 async def test_what_is_always_visible_is_shown_beside_the_search(tmp_path: Path) -> None:
     config = notes(tmp_path, expose="search", always_visible=["notes/list_*"])
     async with serving(config) as client:
-        assert await shown(client) == ["find_tools", "call_tool", "notes__list_notes"]
+        assert await shown(client) == ["find_tools", "call_tool", "read_result", "notes__list_notes"]
 
 
 async def test_exposure_may_be_given_by_the_clients_name(tmp_path: Path) -> None:
@@ -140,4 +140,4 @@ async def test_by_default_a_client_is_shown_what_it_can_take(tmp_path: Path, era
 async def test_a_tool_that_bears_the_name_of_ours_keeps_it(tmp_path: Path) -> None:
     upstream = {**demo("notes", "--database", str(tmp_path / "notes.sqlite")), "prefix": ""}
     async with serving(configured(tmp_path, {"notes": upstream})) as client:
-        assert [*OWN, "add_note"] == (await shown(client))[:3]
+        assert [*OWN, "add_note"] == (await shown(client))[:4]

@@ -45,7 +45,7 @@ async def shown(client: Client) -> list[str]:
 async def test_a_reader_sees_and_reaches_nothing_that_changes_anything(tmp_path: Path) -> None:
     async with client_as(profiled(tmp_path), "reader") as client:
         assert await shown(client) == [
-            "do", "plan", "notes__search_notes", "notes__list_notes", "notes__read_note",
+            "do", "plan", "read_result", "notes__search_notes", "notes__list_notes", "notes__read_note",
         ]  # fmt: skip
         for name in ("notes__add_note", "call_tool"):
             arguments = {"title": "x", "text": "y"}
@@ -63,7 +63,7 @@ async def test_a_rewritten_tool_is_called_with_what_the_profile_gives(tmp_path: 
     config = profiled(tmp_path)
     async with client_as(config, "clerk", mode=era) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert list(tools) == ["do", "plan", "jot", "notes__list_notes"]
+        assert list(tools) == ["do", "plan", "read_result", "jot", "notes__list_notes"]
         assert tools["jot"].description == "Jot something down."
         assert set(tools["jot"].input_schema["properties"]) == {"title", "text"}
         assert not (await client.call_tool("jot", {"text": "hello"})).is_error
