@@ -22,6 +22,8 @@ from time import perf_counter_ns
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
+
 from benchmarks.contestants import contestants, end_left_behind, environment, upstreams
 from benchmarks.profile_report import RECORD, Profile, save, table
 from benchmarks.raw_client import RawClient, started
@@ -60,27 +62,34 @@ class Clocks:
 
 def serve_timed(arguments: list[str], times: Path) -> None:
     """Be `switchboard` with these arguments, and write at the end how long the steps took."""
-    from mcp_proxy import cli, flights, lane, pipes, raw_calls, relay, upstreams  # noqa: PLC0415  the measured process only
+    from mcp_proxy import (  # noqa: PLC0415  the measured process only
+        cli,
+        connection,
+        flights,
+        lane,
+        pipes,
+        raw_calls,
+        reading,
+        relay,
+        upstreams,
+    )
 
     clocks = Clocks()
 
     def clock(step: str, owner: Any, name: str) -> None:
         setattr(owner, name, clocks.around(step, getattr(owner, name)))
 
-    codec = pipes.orjson
-    pipes.orjson = SimpleNamespace(  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
-        loads=clocks.around("parse", codec.loads),
-        dumps=clocks.around("serialize", codec.dumps),
-        JSONDecodeError=codec.JSONDecodeError,
-    )
+    timed = {"loads": clocks.around("parse", orjson.loads), "dumps": clocks.around("serialize", orjson.dumps)}
+    for module in (pipes, reading, lane):
+        setattr(module, "orjson", SimpleNamespace(**{**vars(orjson), **timed}))  # noqa: B010  typed as a module
     clock("lines", pipes.Pipe, "received")
-    clock("write", pipes.Pipe, "write")
+    clock("write", pipes.Pipe, "write_line")
     clock("decide", lane.FastLane, "_call")
     clock("validate", lane, "_fits")
     clock("send", upstreams.Upstream, "try_send")
     clock("send", raw_calls.RawCalls, "send")
     clock("send", relay.Relay, "on_behalf_now")
-    clock("send", upstreams, "stamped")
+    clock("send", connection, "stamped")
     clock("answer", raw_calls.RawCalls, "_take")
     clock("answer", lane.FastLane, "_answered")
     clock("journal", flights.Flight, "record")

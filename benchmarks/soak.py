@@ -202,7 +202,12 @@ def _configuration(folder: Path) -> Path:
     upstreams = {
         name: {**upstream, "env": marks, "call_timeout": CALL_TIMEOUT} for name, upstream in UPSTREAMS.items()
     }
-    return configured(folder, upstreams, server={"startup_wait": SETTLING, "session_idle": SESSION_IDLE})
+    return configured(
+        folder,
+        upstreams,
+        server={"startup_wait": SETTLING, "session_idle": SESSION_IDLE},
+        results={"budget": 0},
+    )
 
 
 def _in_flight(number: int) -> int:

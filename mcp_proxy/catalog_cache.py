@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import anyio.to_thread
 import orjson
 import structlog
@@ -70,7 +71,9 @@ class CatalogCache:
         path = self._path(self._folder, offer.upstream, settings)
         kept = {"version": _VERSION, **{kind: getattr(offer, kind) for kind in _KINDS}}
         try:
-            await anyio.to_thread.run_sync(_replace, path, orjson.dumps(kept))
+            # A command that only wanted to know ends at once; what it learnt is kept all the same.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(_replace, path, orjson.dumps(kept))
         except OSError as error:
             log.warning("catalog.not_kept", upstream=offer.upstream, path=str(path), reason=str(error))
 

@@ -18,6 +18,9 @@ from mcp_proxy import jsonc
 
 FILE_NAME = "switchboard.toml"
 
+CONFIG_VARIABLE = "SWITCHBOARD_CONFIG"
+"""Environment variable that names the file, where the command line does not."""
+
 KeyPath = tuple[str | int, ...]
 """Where a value stands: table and key names, and positions in arrays (from 0)."""
 
@@ -94,11 +97,14 @@ class ConfigFile:
 
 
 def find(path: Path | None) -> Path:
-    """The file to read: `path`, else one in the working directory, else in the user's folder.
+    """The file to read: `path`, else what `SWITCHBOARD_CONFIG` names, else one in the working directory or the user's.
 
     Raises:
         ConfigError: no path was given, and none of these files is there.
     """
+    named = os.environ.get(CONFIG_VARIABLE)
+    if path is None and named:
+        path = Path(named)
     if path is not None:
         return path.absolute()
     places = (Path.cwd() / FILE_NAME, user_folder("config") / FILE_NAME)

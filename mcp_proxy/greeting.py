@@ -123,7 +123,8 @@ class Greeter(threading.Thread):
         self.received = b""
         """Everything that was read."""
         self._greetings = greetings
-        self._settled = ""
+        self.settled = ""
+        """Who has shaken hands, as `settled_as` has it."""
         self._handled = 0
         self._wake, self._waker = os.pipe()
 
@@ -157,14 +158,14 @@ class Greeter(threading.Thread):
                 self._answer(cast("Message", message))
 
     def _answer(self, message: Message) -> None:
-        method, asker = message.get("method"), asker_of(message, self._settled)
+        method, asker = message.get("method"), asker_of(message, self.settled)
         if not isinstance(method, str) or asker is None:
             return
         result = self._greetings.get(method, {}).get(asker)
         if result is None:
             return
         if method == "initialize":
-            self._settled = settled_as(asker, result)
+            self.settled = settled_as(asker, result)
         self.answered[message["id"]] = result
         data = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() + b"\n"
         while data:

@@ -42,7 +42,7 @@ class GreetingRecord:
         self._announce = announce
         self._asked: dict[int | str, tuple[str, str]] = {}
         self._greetings: Greetings = file.load() or {}
-        self._settled = ""
+        self._settled = greeter.settled if greeter else ""
 
     def asked(self, message: Message) -> None:
         """Note a client's request, if it is one that is greeted."""

@@ -70,7 +70,7 @@ async def sse_streams(url: str, http: httpx2.AsyncClient) -> AsyncGenerator[Tran
         if not source.response.is_success:
             raise RefusedError(source.response.status_code, "GET")
         async with aclosing(cast("Events", source.__aiter__())) as events:
-            endpoint = await _endpoint(events, url)
+            endpoint = await _endpoint(events, source.response.url)
             to_session, read = anyio.create_memory_object_stream[Incoming]()
             write, from_session = anyio.create_memory_object_stream[SessionMessage]()
             async with to_session, read, write, from_session, anyio.create_task_group() as tasks:
@@ -91,13 +91,13 @@ async def opens_stream(url: str, http: httpx2.AsyncClient) -> bool:
         return False
 
 
-async def _endpoint(events: Events, url: str) -> httpx2.URL:
+async def _endpoint(events: Events, here: httpx2.URL) -> httpx2.URL:
     """Where messages are to be posted: what the first `endpoint` event says, if that is where the stream is."""
     async for event in events:
         if event.event != "endpoint":
             continue
         try:
-            here, endpoint = httpx2.URL(url), httpx2.URL(url).join(event.data)
+            endpoint = here.join(event.data)
         except httpx2.InvalidURL:
             raise EndpointError("its event stream names an endpoint that is no address") from None
         if (here.scheme, here.host, here.port) != (endpoint.scheme, endpoint.host, endpoint.port):

@@ -51,13 +51,13 @@ def excerpt(text: str, tokens: int) -> Excerpt:
 
 def _affordable(text: str, tokens: int) -> int:
     """How many characters `tokens` are enough for."""
-    position, spent = 0, 0
-    while position < len(text):
-        piece = text[position : position + _STEP]
-        cost = estimate_tokens(piece)
+    position, spent, step = 0, 0, _STEP
+    while position < len(text) and step:
+        cost = estimate_tokens(text[position : position + step])
         if spent + cost > tokens:
-            return position + len(piece) * max(tokens - spent, 0) // cost
-        position, spent = position + len(piece), spent + cost
+            step //= 2  # characters differ in cost, so that a part of a piece need not cost that part
+        else:
+            position, spent = min(position + step, len(text)), spent + cost
     return position
 
 

@@ -59,7 +59,7 @@ def _a_quiet_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No configuration of the machine's own is found, and no variable of its own is set."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for name in ("UNSET", "NOT_SET", "NOWHERE", "NOBODY"):
+    for name in ("SWITCHBOARD_CONFIG", "UNSET", "NOT_SET", "NOWHERE", "NOBODY"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -131,7 +131,7 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
         load(file)
 
 
-def test_a_given_file_comes_before_the_working_directory_and_that_before_the_users_folder(
+def test_a_given_file_comes_before_a_named_one_the_working_directory_and_the_users_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given_file, working, users = (
@@ -145,6 +145,11 @@ def test_a_given_file_comes_before_the_working_directory_and_that_before_the_use
     monkeypatch.chdir(working.parent)
     assert find(given_file) == given_file
     assert find(Path("../given.toml")).resolve() == given_file
+    assert find(None) == working
+    monkeypatch.setenv("SWITCHBOARD_CONFIG", "../named.toml")
+    assert find(None).resolve() == tmp_path / "named.toml"
+    assert find(given_file) == given_file
+    monkeypatch.setenv("SWITCHBOARD_CONFIG", "")
     assert find(None) == working
     working.unlink()
     assert find(None) == users

@@ -26,7 +26,12 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncGenerator[BareClient]:
     async with bare_client(
-        configured(tmp_path, {"bad": script("hostile"), "echo": script("echo")})
+        configured(
+            tmp_path,
+            {"bad": script("hostile"), "echo": script("echo")},
+            results={"budget": 0},
+            search={"meaning": False},
+        )
     ) as connected:
         await connected.request("tools/list")
         yield connected

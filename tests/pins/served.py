@@ -39,10 +39,13 @@ async def pins(config: Path, *args: str, check: bool = True) -> str:
     return (done.stdout if check else done.stderr).decode()
 
 
+OWN = ("do", "plan", "read_result")
+
+
 async def described(client: Client) -> dict[str, str]:
     """The descriptions of the upstream's tools as a client sees them now."""
     listed = await client.list_tools(cache_mode="bypass")
-    return {tool.name: tool.description or "" for tool in listed.tools if tool.name not in ("do", "plan")}
+    return {tool.name: tool.description or "" for tool in listed.tools if tool.name not in OWN}
 
 
 async def until_described(client: Client, name: str, text: str) -> dict[str, str]:

@@ -47,7 +47,9 @@ from tests.upstream_options.parts import names
 async def served(folder: Path, **options: Any) -> AsyncGenerator[Listening]:
     """Switchboard over HTTP in front of the tally, once that has been listed."""
     server = options.pop("server", {})
-    config = configured(folder, {"t": tally(str(folder / "starts"), **options)}, server=server)
+    config = configured(
+        folder, {"t": tally(str(folder / "starts"), **options)}, server=server, search={"meaning": False}
+    )
     async with listening(config) as started:
         await until_ready(started)
         yield started

@@ -18,7 +18,7 @@ from mcp_types import CallToolResult
 from structlog.testing import capture_logs
 
 from mcp_proxy.upstreams import State, Status, UpstreamUnavailableError
-from tests.e2e.test_bad_upstreams import until_it_works
+from tests.e2e.test_bad_upstreams import DEADLINE, until_it_works
 from tests.http.listening import free_port, listening, until_open
 from tests.relay.person import ASKER, Person
 from tests.serving import ERAS, UPSTREAMS, Progress, configured, script, serving, text_of
@@ -26,9 +26,6 @@ from tests.upstream_options.parts import board_of, until, until_listed
 
 BRIDGE = Path(__file__).with_name("bridge.py")
 QUESTIONS = json.loads((ASKER.parent / "questions.json").read_text(encoding="utf-8"))
-
-SOON = 1
-"""Seconds within which a call that cannot be answered any more has to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +60,14 @@ async def bridged(name: str | Path, *options: str, port: int | None = None) -> A
                 process.kill()
 
 
+def patient(folder: Path, upstreams: dict[str, Any]) -> Path:
+    """A configuration for a client that waits until all is there, however busy the machine."""
+    return configured(folder, upstreams, server={"startup_wait": 60.0}, results={"budget": 0})
+
+
 async def status_of(folder: Path, **upstream: Any) -> Status:
     """How an upstream stands once it is ready or down."""
-    async with board_of(configured(folder, {"x": upstream})) as board:
+    async with board_of(patient(folder, {"x": upstream})) as board:
         with anyio.fail_after(20):
             await board.wait_started()
         return board.upstreams["x"].status
@@ -93,7 +95,7 @@ async def test_calls_progress_prompts_and_resources_go_through(tmp_path: Path, e
     progress = Progress()
     async with (
         bridged("echo") as bridge,
-        serving(configured(tmp_path, {"x": {"url": bridge.url}}), mode=era) as client,
+        serving(patient(tmp_path, {"x": {"url": bridge.url}}), mode=era) as client,
     ):
         assert text_of(await client.call_tool("x__echo", {"text": "höher ⚡"})) == "höher ⚡"
         await client.call_tool("x__slow", {"seconds": 0.1}, progress_callback=progress)
@@ -112,7 +114,7 @@ async def test_a_hundred_calls_at_once_each_get_their_own_answer(tmp_path: Path)
 
     async with (
         bridged("echo") as bridge,
-        serving(configured(tmp_path, {"x": {"url": bridge.url}})) as client,
+        serving(patient(tmp_path, {"x": {"url": bridge.url}})) as client,
         anyio.create_task_group() as tasks,
     ):
         for number in range(100):
@@ -122,7 +124,7 @@ async def test_a_hundred_calls_at_once_each_get_their_own_answer(tmp_path: Path)
 
 async def test_a_message_far_larger_than_one_mebibyte_goes_both_ways(tmp_path: Path) -> None:
     text = "x" * 3_000_000
-    async with bridged("echo") as bridge, serving(configured(tmp_path, {"x": {"url": bridge.url}})) as client:
+    async with bridged("echo") as bridge, serving(patient(tmp_path, {"x": {"url": bridge.url}})) as client:
         assert text_of(await client.call_tool("x__echo", {"text": text})) == text
 
 
@@ -132,7 +134,7 @@ async def test_a_cancelled_call_is_cancelled_upstream(tmp_path: Path, options: t
     arguments = {"seconds": 600, "marker": str(marker)}
     async with (
         bridged("echo", *options) as bridge,
-        serving(configured(tmp_path, {"x": {"url": bridge.url}})) as client,
+        serving(patient(tmp_path, {"x": {"url": bridge.url}})) as client,
     ):
         async with anyio.create_task_group() as tasks:
 
@@ -150,7 +152,7 @@ async def test_a_cancelled_call_is_cancelled_upstream(tmp_path: Path, options: t
 async def test_what_it_asks_reaches_the_caller_and_the_answer_it(tmp_path: Path, era: str) -> None:
     ada = Person()
     async with bridged(ASKER) as bridge:
-        config = configured(tmp_path, {"a": {"url": bridge.url}})
+        config = patient(tmp_path, {"a": {"url": bridge.url}})
         async with serving(config, mode=era, **ada.callbacks()) as client:
             await client.list_tools()
             answers = [await client.call_tool("a__ask", question["asked"]) for question in QUESTIONS]
@@ -163,7 +165,7 @@ async def test_what_it_asks_reaches_the_caller_and_the_answer_it(tmp_path: Path,
 async def test_a_changed_list_is_followed(tmp_path: Path) -> None:
     async with (
         bridged("changing") as bridge,
-        serving(configured(tmp_path, {"x": {"url": bridge.url}})) as client,
+        serving(patient(tmp_path, {"x": {"url": bridge.url}})) as client,
     ):
         await client.call_tool("x__add", {"name": "new"})
         await until_listed(client, "x__add", "x__remove", "x__reword", "x__new")
@@ -173,7 +175,7 @@ async def test_switchboard_itself_can_stand_behind_its_own_sse_door(tmp_path: Pa
     (tmp_path / "behind").mkdir()
     behind = configured(tmp_path / "behind", {"echo": script("echo")})
     async with listening(behind) as far:
-        config = configured(tmp_path, {"far": {"url": f"{far.origin}/sse"}})
+        config = patient(tmp_path, {"far": {"url": f"{far.origin}/sse"}})
         async with serving(config) as client:
             assert (
                 text_of(await client.call_tool("far__echo__echo", {"text": "through two"})) == "through two"
@@ -182,12 +184,12 @@ async def test_switchboard_itself_can_stand_behind_its_own_sse_door(tmp_path: Pa
 
 async def test_killing_it_in_a_call_is_answered_soon_and_it_is_found_again(tmp_path: Path) -> None:
     port = free_port()
-    config = configured(tmp_path, {"x": {"url": f"http://127.0.0.1:{port}/sse"}, "other": script("echo")})
+    config = patient(tmp_path, {"x": {"url": f"http://127.0.0.1:{port}/sse"}, "other": script("echo")})
     async with bridged("echo", port=port) as bridge, serving(config) as client:
         await client.list_tools()
         async with in_flight(client, "x__slow", {"seconds": 60}) as answers:
             bridge.process.kill()
-            with anyio.fail_after(SOON):
+            with anyio.fail_after(DEADLINE):
                 while not answers:
                     await client.call_tool("other__echo", {"text": "the others go on"})
         assert "upstream 'x' stopped before it answered" in text_of(answers[0])
@@ -198,7 +200,7 @@ async def test_killing_it_in_a_call_is_answered_soon_and_it_is_found_again(tmp_p
 
 
 async def test_a_server_behind_it_that_ends_ends_the_calls_too(tmp_path: Path) -> None:
-    async with bridged("echo") as bridge, serving(configured(tmp_path, {"x": {"url": bridge.url}})) as client:
+    async with bridged("echo") as bridge, serving(patient(tmp_path, {"x": {"url": bridge.url}})) as client:
         with anyio.fail_after(20):
             assert "stopped before it answered" in text_of(await client.call_tool("x__crash", {}))
         assert text_of(await until_it_works(client, "x__echo", {"text": "back"})) == "back"
@@ -207,7 +209,7 @@ async def test_a_server_behind_it_that_ends_ends_the_calls_too(tmp_path: Path) -
 async def test_a_message_that_is_refused_costs_its_own_call_alone(tmp_path: Path) -> None:
     async with (
         bridged("echo", "--refuse", "413") as bridge,
-        serving(configured(tmp_path, {"x": {"url": bridge.url}})) as client,
+        serving(patient(tmp_path, {"x": {"url": bridge.url}})) as client,
     ):
         with anyio.fail_after(20), pytest.raises(MCPError, match="it answered POST with 413"):
             await client.call_tool("x__echo", {"text": "too much"})
@@ -217,7 +219,7 @@ async def test_a_message_that_is_refused_costs_its_own_call_alone(tmp_path: Path
 async def test_a_server_that_has_lost_its_stream_is_connected_to_anew(tmp_path: Path) -> None:
     async with (
         bridged("echo", "--refuse", "404") as bridge,
-        board_of(configured(tmp_path, {"x": {"url": bridge.url}})) as board,
+        board_of(patient(tmp_path, {"x": {"url": bridge.url}})) as board,
     ):
         await board.wait_started()
         with capture_logs() as logs, anyio.fail_after(20):
@@ -232,7 +234,7 @@ async def test_a_server_that_has_lost_its_stream_is_connected_to_anew(tmp_path: 
 async def test_events_that_mean_nothing_are_passed_over(tmp_path: Path) -> None:
     async with (
         bridged("echo", "--garbage") as bridge,
-        serving(configured(tmp_path, {"x": {"url": bridge.url}})) as client,
+        serving(patient(tmp_path, {"x": {"url": bridge.url}})) as client,
     ):
         assert text_of(await client.call_tool("x__echo", {"text": "x"})) == "x"
 
