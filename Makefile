@@ -15,7 +15,7 @@ demo-flow: $(VENV)/installed  ## the same with four servers from npm
 	$(BIN)/switchboard demo --flow
 
 test: check test-deps  ## every check and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 check: $(VENV)/installed-dev  ## lint, types, and who may import whom
 	$(BIN)/ruff check .
@@ -31,6 +31,7 @@ bench: $(VENV)/installed-bench test-deps  ## the measurements that README quotes
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.profile_call
 	$(BIN)/python -m benchmarks.retrieval
+	$(BIN)/python -m benchmarks.exposure
 	$(BIN)/python -m benchmarks.claims --write
 
 test-deps: $(VENV)/installed-dev $(NPM) $(CONFORMANCE)

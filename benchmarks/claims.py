@@ -15,7 +15,16 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import overhead_report, profile_report, retrieval_report, scan, schemas, soak_report, tokens
+from benchmarks import (
+    exposure,
+    overhead_report,
+    profile_report,
+    retrieval_report,
+    scan,
+    schemas,
+    soak_report,
+    tokens,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,6 +40,8 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "scan:rate": lambda: scan.rate(scan.load()),
     "scan:held-back": lambda: scan.held_back(scan.load()),
     "scan:lost": lambda: scan.lost(scan.load()),
+    "exposure:tokens": lambda: exposure.tokens(exposure.load()),
+    "exposure:found": lambda: exposure.found_within(exposure.load()),
     "tokens:error": lambda: tokens.claim(tokens.load()),
     "retrieval:table": lambda: retrieval_report.table(retrieval_report.load()),
     "retrieval:eight-bits": lambda: retrieval_report.eight_bits(retrieval_report.load()),
