@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from tool_registry.tokens import estimate_tokens
@@ -51,13 +52,18 @@ def excerpt(text: str, tokens: int) -> Excerpt:
 
 def _affordable(text: str, tokens: int) -> int:
     """How many characters `tokens` are enough for."""
-    position, spent, step = 0, 0, _STEP
-    while position < len(text) and step:
-        cost = estimate_tokens(text[position : position + step])
+    position, spent = 0, 0
+    while position < len(text):
+        piece = text[position : position + _STEP]
+        cost = estimate_tokens(piece)
         if spent + cost > tokens:
-            step //= 2  # characters differ in cost, so that a part of a piece need not cost that part
-        else:
-            position, spent = min(position + step, len(text)), spent + cost
+            lengths = range(len(piece))
+            return (
+                position
+                + bisect_right(lengths, tokens - spent, key=lambda end: estimate_tokens(piece[:end]))
+                - 1
+            )
+        position, spent = position + len(piece), spent + cost
     return position
 
 
