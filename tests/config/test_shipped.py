@@ -19,6 +19,8 @@ from mcp_proxy.settings_server import ServerSettings
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
 README = (CONFIGS / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+"""The reference of all keys, and profiles."""
 SHIPPED = sorted(path.name for path in CONFIGS.iterdir() if path.suffix in {".toml", ".json"})
 SCRIPTED = ("ci.sh", "github-actions.yml")
 FOR_CLIENTS = [name for name in SHIPPED if name.endswith(".json")]
@@ -58,7 +60,7 @@ def test_the_demo_works_in_a_folder_that_is_there_or_in_the_one_it_is_told(
 def test_the_reference_in_the_readme_loads_and_shows_the_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (reference,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    reference, _ = EXAMPLES
     monkeypatch.setenv("GITHUB_TOKEN", "made-up")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "made-up")
     file = tmp_path / "switchboard.toml"
@@ -71,6 +73,18 @@ def test_the_reference_in_the_readme_loads_and_shows_the_defaults(
     assert StdioUpstream(command="npx", prefix="files").model_dump(
         exclude={"args", "env", "cwd"}
     ) == settings.upstreams["files"].model_dump(exclude={"args", "env", "cwd"})
+
+
+def test_the_profiles_in_the_readme_are_as_they_should_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, profiles = EXAMPLES
+    monkeypatch.setenv("READER_TOKEN", "0123456789abcdef")
+    file = tmp_path / "switchboard.toml"
+    file.write_text(profiles + '[upstreams.files]\ncommand = "files"\n', encoding="utf-8")
+    settings = load(file)
+    assert settings.server.mode_for("anyone") == "auto"
+    assert settings.profiles["reader"].tools["github/create_issue"].fixed == {"repo": "acme/shop"}
 
 
 def in_a_job(script: str, folder: Path, config: Path) -> subprocess.CompletedProcess[str]:

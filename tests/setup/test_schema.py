@@ -57,7 +57,7 @@ def test_every_shipped_configuration_is_valid(file: Path) -> None:
 
 
 def test_the_reference_in_the_readme_is_valid() -> None:
-    (reference,) = re.findall(
+    reference, _ = re.findall(
         r"```toml\n(.*?)```", (CONFIGS / "README.md").read_text(encoding="utf-8"), re.DOTALL
     )
     SCHEMA.validate(tomllib.loads(reference))
