@@ -8,14 +8,12 @@ import anyio
 import click
 from click.shell_completion import get_completion_class
 
+from mcp_proxy.cli_options import Exit
 from mcp_proxy.client_files import CLIENTS, listed_by
 from mcp_proxy.config import ConfigError, find
 from mcp_proxy.config_file import FILE_NAME
 from mcp_proxy.importers import Import, plan_import, read_target, write
 from mcp_proxy.render import print_json, print_rows, stderr
-
-_FAILED = 1
-"""The exit code of `cli.Exit.FAILED`, which imports this module."""
 
 
 @click.command("import")
@@ -95,7 +93,7 @@ def doctor(group_config: Path | None, config: Path | None, *, as_json: bool) -> 
         rows = ((finding.level.value, finding.about, finding.message, finding.remedy) for finding in findings)
         print_rows("Findings", ("", "about", "finding", "what to do"), rows)
     if not is_sound(findings):
-        raise SystemExit(_FAILED)
+        raise SystemExit(Exit.FAILED)
 
 
 @click.command()

@@ -1,7 +1,16 @@
 """What a single command has to start, of all that is configured. Knows nothing of what the command does."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from rich.markup import escape
+
 from mcp_proxy.catalog_cache import CatalogCache
 from mcp_proxy.config import Settings
+from mcp_proxy.render import stderr
+from mcp_proxy.running import running
+from mcp_proxy.switchboard import Switchboard
+from mcp_proxy.upstreams import State
 from tool_registry.naming import SEPARATOR
 
 
@@ -25,3 +34,24 @@ def owners(tool: str, settings: Settings) -> Settings:
         if not upstream.prefix or tool.startswith(f"{upstream.prefix}{SEPARATOR}")
     }
     return settings.model_copy(update={"upstreams": upstreams})
+
+
+@asynccontextmanager
+async def started(settings: Settings, *, wait_for_all: bool = False) -> AsyncGenerator[Switchboard]:
+    """A switchboard that knows what its upstreams offer; the ones that failed are named on stderr.
+
+    Args:
+        settings: what to start.
+        wait_for_all: start every upstream and wait for it, however long it may take; else only those are started of
+            which nothing is known from before, and waited for as long as a client would, and those that are called.
+    """
+    async with running(settings if wait_for_all else asleep(settings)) as board:
+        with stderr.status(f"starting {len(board.upstreams)} upstreams…"):
+            await (board.wait_started() if wait_for_all else board.wait_startup())
+        for upstream in board.upstreams.values():
+            status = upstream.status
+            if status.state is State.DOWN:
+                stderr.print(
+                    f"[red]{escape(status.upstream)} is {status.state.value}[/]: {escape(status.reason)}"
+                )
+        yield board
