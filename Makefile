@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NPM := tests/npm/node_modules/.package-lock.json
 CONFORMANCE := tests/conformance/npm/node_modules/.package-lock.json
+CLAUDE := tests/claude/npm/node_modules/.package-lock.json
 
 .PHONY: demo demo-flow test check format bench clean test-deps
 
@@ -34,7 +35,7 @@ bench: $(VENV)/installed-bench test-deps  ## the measurements that README quotes
 	$(BIN)/python -m benchmarks.exposure
 	$(BIN)/python -m benchmarks.claims --write
 
-test-deps: $(VENV)/installed-dev $(NPM) $(CONFORMANCE)
+test-deps: $(VENV)/installed-dev $(NPM) $(CONFORMANCE) $(CLAUDE)
 
 $(NPM): tests/npm/package-lock.json
 	cd tests/npm && npm install --no-save && npm rebuild node --ignore-scripts=false
@@ -42,6 +43,10 @@ $(NPM): tests/npm/package-lock.json
 
 $(CONFORMANCE): tests/conformance/npm/package-lock.json
 	cd tests/conformance/npm && npm install --no-save
+	@touch $@
+
+$(CLAUDE): tests/claude/npm/package-lock.json
+	cd tests/claude/npm && npm install --no-save
 	@touch $@
 
 $(VENV)/bin/python:
@@ -60,4 +65,4 @@ $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) tests/npm/node_modules tests/conformance/npm/node_modules dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) tests/npm/node_modules tests/conformance/npm/node_modules tests/claude/npm/node_modules dist .pytest_cache .ruff_cache .hypothesis
