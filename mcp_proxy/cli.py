@@ -1,9 +1,13 @@
 """The command line. Results go to stdout, everything else to stderr; `--json` makes results machine-readable."""
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import anyio
 import click
+from mcp import MCPError
 from rich.markup import escape
 
 from mcp_proxy import __version__, cli_calls, cli_pins, cli_setup, logs
@@ -13,9 +17,13 @@ from mcp_proxy.greeting import fingerprint
 from mcp_proxy.one_shot import started
 from mcp_proxy.render import print_json, print_rows, stderr
 from mcp_proxy.results import describe
-from mcp_proxy.upstreams import NESTING, State, Status
+from mcp_proxy.switchboard import Switchboard
+from mcp_proxy.upstreams import NESTING, State, Status, UpstreamUnavailableError
 
 __all__ = ["Exit", "main"]
+
+_PING = 5.0
+"""Seconds that `upstreams` waits for the answer to a ping."""
 
 _DEEPEST = 3
 """How many switchboards may stand in front of one another; one that starts itself would go on for ever."""
@@ -77,11 +85,22 @@ async def upstreams(config: Path | None, *, as_json: bool) -> None:
     """Start every upstream and say how it went."""
     async with started(load(config), wait_for_all=True) as board:
         statuses = [upstream.status for upstream in board.upstreams.values()]
+        latencies = {status.upstream: await _latency_ms(board, status) for status in statuses}
     if as_json:
-        print_json([{**status.as_dict()} for status in statuses])
+        print_json([{**status.as_dict(), "latency_ms": latencies[status.upstream]} for status in statuses])
     else:
-        heads = ("name", "state", "tools", "server", "protocol", "started in", "restarts", "reason")
-        rows = map(_status_row, statuses)
+        heads = (
+            "name",
+            "state",
+            "tools",
+            "server",
+            "protocol",
+            "started in",
+            "latency",
+            "restarts",
+            "reason",
+        )
+        rows = [_status_row(status, latencies[status.upstream]) for status in statuses]
         print_rows("Upstreams", heads, rows)
         for status in statuses:
             for each in status.left_out:
@@ -92,11 +111,27 @@ async def upstreams(config: Path | None, *, as_json: bool) -> None:
         raise SystemExit(Exit.FAILED)
 
 
-def _status_row(status: Status) -> tuple[object, ...]:
+async def _latency_ms(board: Switchboard, status: Status) -> float | None:
+    """How long a ping takes there and back; None when none comes back.
+
+    A server that knows no ping says so, which takes as long.
+    """
+    if status.state is not State.READY:
+        return None
+    began = time.perf_counter()
+    with anyio.move_on_after(_PING), suppress(UpstreamUnavailableError):
+        with suppress(MCPError):
+            await board.request(status.upstream, "ping", {})
+        return round((time.perf_counter() - began) * 1000, 1)
+    return None
+
+
+def _status_row(status: Status, latency_ms: float | None) -> tuple[object, ...]:
     started = f"{status.start_ms:,.0f} ms" if status.connects else ""
+    latency = "" if latency_ms is None else f"{latency_ms:,.1f} ms"
     restarts = max(status.connects - 1, 0)
     about = (status.upstream, status.state.value, status.tools, status.server, status.protocol)
-    return (*about, started, restarts, status.reason)
+    return (*about, started, latency, restarts, status.reason)
 
 
 @main.command()

@@ -211,7 +211,8 @@ def test_upstreams_are_told_with_what_became_of_them(notes: Path, folder: Path) 
     assert ran.returncode == Exit.FAILED
     echo, missing = json.loads(ran.stdout)
     assert (echo["upstream"], echo["state"], echo["tools"], echo["connects"]) == ("echo", "ready", 6, 1)
-    assert (missing["state"], missing["tools"]) == ("down", 0)
+    assert echo["latency_ms"] > 0
+    assert (missing["state"], missing["tools"], missing["latency_ms"]) == ("down", 0, None)
     assert "'no-such-command-anywhere' was not found" in missing["reason"]
     assert "bad is down: 'no-such-command-anywhere' was not found" in ran.stderr
 
