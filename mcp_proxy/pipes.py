@@ -23,6 +23,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
+from mcp_proxy.heap import LARGE, give_back_soon
 from mcp_proxy.reading import Unreadable, read
 from mcp_proxy.streams import Incoming, TappedStream
 
@@ -118,10 +119,13 @@ class Pipe:
         try:
             lines = self._lines.feed(data)
         except OverflowError as error:
+            give_back_soon()
             self._to_sdk.send_nowait(error)
             self.ended()
             return
         for line in lines:
+            if len(line) >= LARGE:
+                give_back_soon()
             if line and not line.isspace():
                 self._handle(line)
 
