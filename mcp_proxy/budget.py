@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime
 import anyio
 
 from local_llm import Task
-from mcp_proxy.escalation import Budget, Escalated, EscalationError, Escalator
+from mcp_proxy.escalation import Budget
 from mcp_proxy.journal import Journal
+from mcp_proxy.proposals import Proposal, ProposalError, Proposer
 from tool_registry import Candidate
 
 
@@ -19,7 +20,7 @@ class BudgetedEscalator:
     """
 
     def __init__(
-        self, escalator: Escalator, budget: Budget, journal: Journal | None, profile: str | None = None
+        self, escalator: Proposer, budget: Budget, journal: Journal | None, profile: str | None = None
     ) -> None:
         """An escalator with a budget for all tasks, or for those of one profile."""
         self._profile = profile
@@ -35,22 +36,22 @@ class BudgetedEscalator:
     def name(self) -> str:
         return self._escalator.name
 
-    async def resolve(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Escalated:
-        """See `Escalator.resolve`.
+    async def propose(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Proposal:
+        """See `Proposer.propose`.
 
         Raises:
-            EscalationError: the budget is used up or cannot be checked, or there was no usable answer.
+            ProposalError: the budget is used up or cannot be checked, or there was no usable answer.
         """
         if self._budget == Budget():
-            return await self._escalator.resolve(task, candidates, reason)
+            return await self._escalator.propose(task, candidates, reason)
         async with self._starting_day:
             await self._start_day()
         if why := self._budget.exhausted(self._calls, self._dollars):
             whose = f" of profile {self._profile}" if self._profile else ""
-            raise EscalationError("budget", f"{why}{whose}")
+            raise ProposalError("budget", f"{why}{whose}")
         self._calls += 1
-        escalated = await self._escalator.resolve(task, candidates, reason)
-        self._dollars += escalated.usage.cost or 0.0
+        escalated = await self._escalator.propose(task, candidates, reason)
+        self._dollars += (escalated.usage and escalated.usage.cost) or 0.0
         return escalated
 
     async def _start_day(self) -> None:
@@ -60,7 +61,7 @@ class BudgetedEscalator:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         spent = await self._journal.spent(self.name, midnight, self._profile) if self._journal else None
         if spent is None:
-            raise EscalationError(
+            raise ProposalError(
                 "budget",
                 "a budget is set, but the journal that counts what was spent is off or cannot be read",
             )

@@ -1,19 +1,20 @@
 """Escalation: a task the local planners are not sure of goes to Claude, which proposes the call.
 
 This file knows the Messages API and nothing of upstreams; what comes back is validated and gated by
-the pipeline like any local plan. Nothing is sent, or even imported, before the first `resolve`.
+the pipeline like any local plan. Nothing is sent, or even imported, before the first `propose`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import anyio
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, ValidationError, model_validator
 
-from local_llm import NoPlan, Plan, Task
+from local_llm import NoPlan, Task
 from mcp_proxy.claude_messages import Reply, TokenCounts, offer, outcome_of, request_body
+from mcp_proxy.proposals import ErrorKind, Proposal, ProposalError, Usage
 from mcp_proxy.redaction import REDACTED, redact_text
 from tool_registry import Candidate
 
@@ -26,67 +27,6 @@ MOST_CANDIDATES = 20
 
 _DETAIL_LIMIT = 300
 _CONNECT_TIMEOUT = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What one escalation consumed."""
-
-    input_tokens: int = 0
-    """Input tokens that were neither written to nor read from the prompt cache."""
-    output_tokens: int = 0
-    cache_write_tokens: int = 0
-    cache_read_tokens: int = 0
-    cost: float | None = None
-    """In dollars; None when the model's prices are not configured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Escalated:
-    """What came of an escalation. `outcome` is a proposal: nobody has validated it yet."""
-
-    outcome: Plan | NoPlan
-    usage: Usage
-
-
-ErrorKind = Literal[
-    "authentication",
-    "billing",
-    "model",
-    "request",
-    "rate_limit",
-    "overloaded",
-    "unavailable",
-    "timeout",
-    "reply",
-    "budget",
-]
-
-
-class EscalationError(Exception):
-    """An escalation without a reply. Never holds the key, nor any request or response object."""
-
-    def __init__(self, kind: ErrorKind, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.retry_after = retry_after
-        """Seconds the other side asked to wait, if it did."""
-
-
-class Escalator(Protocol):
-    """Whoever plans what the local planners cannot."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def resolve(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Escalated:
-        """A proposal for `task` among `candidates` (best first), given up on locally for `reason`.
-
-        Raises:
-            EscalationError: there was no usable answer.
-        """
-        ...
 
 
 class Prices(BaseModel):
@@ -178,21 +118,21 @@ class ClaudeEscalator:
     def name(self) -> str:
         return "claude"
 
-    async def resolve(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Escalated:
-        """One request to Claude; see `Escalator.resolve`.
+    async def propose(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Proposal:
+        """One request to Claude; see `Proposer.propose`.
 
         A `Plan` has confidence 1.0, which here means "not measured". Any reply is paid for, so one
         without a usable call (none fits, declined, cut off) is a `NoPlan` with its usage, not an error.
         """
         if not candidates:
-            return Escalated(NoPlan(self.name, "there is no tool to choose from"), Usage(cost=0.0))
+            return Proposal(NoPlan(self.name, "there is no tool to choose from"), Usage(cost=0.0))
         settings = self._settings
         offered = tuple(offer(candidate) for candidate in candidates[:MOST_CANDIDATES])
         reply = await self._send(request_body(settings.model, settings.max_tokens, task, offered, reason))
-        return Escalated(outcome_of(reply, offered, self.name), _usage(reply.usage, settings.prices))
+        return Proposal(outcome_of(reply, offered, self.name), _usage(reply.usage, settings.prices))
 
     async def aclose(self) -> None:
-        """Close the connections; a later `resolve` opens new ones."""
+        """Close the connections; a later `propose` opens new ones."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -213,13 +153,13 @@ class ClaudeEscalator:
             raise _rejected(error.status_code, wait, self._public(error.api_message)) from None
         except (TimeoutError, anthropic.APITimeoutError):
             message = f"no answer within {timeout:g} s; try again, or raise the timeout"
-            raise EscalationError("timeout", message) from None
+            raise ProposalError("timeout", message) from None
         except ValidationError:
             message = f"what {host} answered is no reply of the Messages API; check base_url"
-            raise EscalationError("reply", message) from None
+            raise ProposalError("reply", message) from None
         except anthropic.AnthropicError:
             message = f"{host} cannot be reached; check the network, its proxy settings and base_url"
-            raise EscalationError("unavailable", message) from None
+            raise ProposalError("unavailable", message) from None
 
     async def _connected(self) -> "AsyncAnthropic":
         async with self._connecting:
@@ -271,14 +211,14 @@ _REJECTIONS: Mapping[int, tuple[ErrorKind, str]] = {
 _SERVER_ERROR = 500
 
 
-def _rejected(status: int, retry_after: float | None, detail: str = "") -> EscalationError:
+def _rejected(status: int, retry_after: float | None, detail: str = "") -> ProposalError:
     other: tuple[ErrorKind, str] = ("request", "the request was rejected; check the part it names")
     if status >= _SERVER_ERROR:
         other = ("unavailable", "the API failed; try again later")
     kind, remedy = _REJECTIONS.get(status, other)
     waiting = f" It asks to wait {retry_after:g} s." if retry_after is not None else ""
     said = f" It said: {detail}" if detail else ""
-    return EscalationError(kind, f"HTTP {status}: {remedy}.{waiting}{said}", retry_after=retry_after)
+    return ProposalError(kind, f"HTTP {status}: {remedy}.{waiting}{said}", retry_after=retry_after)
 
 
 def _seconds(header: str | None) -> float | None:

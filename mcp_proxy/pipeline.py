@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from local_llm import Call, NoPlan, Plan, Planner, Task
-from mcp_proxy.escalation import EscalationError, Escalator, Usage
 from mcp_proxy.gate import Ask, Decision, Escalate, Execute, Refuse, decide
+from mcp_proxy.proposals import ProposalError, Proposer, Usage
 from tool_registry import Candidate, Repair, ToolEntry, UnusableSchemaError
 from tool_registry.repair import read_text
 
@@ -115,7 +115,7 @@ class Ports:
     planner: Planner
     person: Person
     call: Caller
-    escalator: Escalator | None = None
+    escalator: Proposer | None = None
     threshold: float = 0.6
     candidates: int = 20
     repairs: Callable[[ToolEntry], bool] = lambda _: True
@@ -243,12 +243,12 @@ def _with_arguments(plan: Plan, arguments: Mapping[str, Any]) -> Plan:
 
 
 async def _escalate(
-    task: Task, candidates: Sequence[Candidate], decision: Escalate, escalator: Escalator, trace: Trace
+    task: Task, candidates: Sequence[Candidate], decision: Escalate, escalator: Proposer, trace: Trace
 ) -> Plan | NoPlan:
     """The plan of whoever is above the local planners; its failure is one more reason not to act."""
     try:
-        escalated = await escalator.resolve(task, candidates, decision.reason)
-    except EscalationError as error:
+        escalated = await escalator.propose(task, candidates, decision.reason)
+    except ProposalError as error:
         return NoPlan(escalator.name, f"{decision.reason}; escalation failed: {error}", tuple(candidates))
     trace.usage = escalated.usage
     return escalated.outcome

@@ -11,10 +11,10 @@ from mcp import MCPError
 
 from local_llm import NoPlan, Plan
 from mcp_proxy import journal
-from mcp_proxy.escalation import Usage
 from mcp_proxy.journal import CallRecord, Decision, TaskRecord, new_id
 from mcp_proxy.person import InputNeeded
 from mcp_proxy.pipeline import Ending, Outcome, Trace
+from mcp_proxy.proposals import Usage
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import ToolEntry
 

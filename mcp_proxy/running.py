@@ -10,8 +10,9 @@ from local_llm import Planner
 from local_llm.pocket import PocketPlanner
 from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.config import Settings
-from mcp_proxy.escalation import ClaudeEscalator, Escalator
+from mcp_proxy.escalation import ClaudeEscalator
 from mcp_proxy.journal import Journal
+from mcp_proxy.proposals import Proposer
 from mcp_proxy.redaction import hide_also
 from mcp_proxy.reload import follow
 from mcp_proxy.switchboard import Switchboard
@@ -74,7 +75,7 @@ async def _journal(settings: Settings) -> AsyncGenerator[Journal | None]:
 
 
 @asynccontextmanager
-async def _escalator(settings: Settings, journal: Journal | None) -> AsyncGenerator[Escalator | None]:
+async def _escalator(settings: Settings, journal: Journal | None) -> AsyncGenerator[Proposer | None]:
     if settings.escalation is None:
         yield None
         return

@@ -13,10 +13,10 @@ from mcp.shared.dispatcher import ProgressFnT
 from local_llm import Planner
 from mcp_proxy.callers import CALLER
 from mcp_proxy.config import Settings
-from mcp_proxy.escalation import Escalator
 from mcp_proxy.fleet import Fleet
 from mcp_proxy.journal import Journal
 from mcp_proxy.output_check import OutputCheck
+from mcp_proxy.proposals import Proposer
 from mcp_proxy.result_budget import ResultBudget
 from mcp_proxy.watchdog import Watchdog
 from tool_registry import ToolEntry
@@ -30,7 +30,7 @@ class Switchboard(Fleet):
         settings: Settings,
         journal: Journal | None,
         planner: Planner,
-        escalator: Escalator | None,
+        escalator: Proposer | None,
         *,
         watchdog: Watchdog,
         tasks: TaskGroup,

@@ -15,7 +15,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from local_llm import NoPlan, Plan, Task
-from mcp_proxy.escalation import Budget, ClaudeEscalator, ClaudeSettings, EscalationError, Prices, Usage
+from mcp_proxy.escalation import Budget, ClaudeEscalator, ClaudeSettings, Prices
+from mcp_proxy.proposals import ProposalError, Usage
 from tests.escalation.anthropic_server import (
     MODEL,
     AnthropicServer,
@@ -68,15 +69,15 @@ async def claude(url: str, **changes: Any) -> AsyncGenerator[ClaudeEscalator]:
 async def resolved(*script: Reply, **changes: Any) -> tuple[Plan | NoPlan, Usage, list[Received]]:
     with AnthropicServer(*script) as server:
         async with claude(server.url, **changes) as escalator:
-            escalated = await escalator.resolve(TASK, [READ, WRITE], "confidence 0.41 is below 0.60")
+            escalated = await escalator.propose(TASK, [READ, WRITE], "confidence 0.41 is below 0.60")
     return escalated.outcome, escalated.usage, server.requests
 
 
-async def failure(*script: Reply, **changes: Any) -> tuple[EscalationError, list[Received]]:
+async def failure(*script: Reply, **changes: Any) -> tuple[ProposalError, list[Received]]:
     with AnthropicServer(*script) as server:
         async with claude(server.url, **changes) as escalator:
-            with pytest.raises(EscalationError) as caught:
-                await escalator.resolve(TASK, [READ, WRITE], "unsure")
+            with pytest.raises(ProposalError) as caught:
+                await escalator.propose(TASK, [READ, WRITE], "unsure")
     assert KEY not in "".join(traceback.format_exception(caught.value))
     assert KEY not in repr(vars(caught.value))
     return caught.value, server.requests
@@ -116,7 +117,7 @@ async def test_the_key_travels_in_its_header_and_nowhere_else() -> None:
 async def test_nothing_is_sent_before_the_first_task_nor_without_candidates() -> None:
     with AnthropicServer(says("no")) as server:
         async with claude(server.url) as escalator:
-            escalated = await escalator.resolve(TASK, [], "unsure")
+            escalated = await escalator.propose(TASK, [], "unsure")
     assert isinstance(escalated.outcome, NoPlan)
     assert escalated.usage.cost == 0
     assert server.requests == []
@@ -125,7 +126,7 @@ async def test_nothing_is_sent_before_the_first_task_nor_without_candidates() ->
 async def test_at_most_twenty_candidates_are_offered() -> None:
     with AnthropicServer(says("no")) as server:
         async with claude(server.url) as escalator:
-            await escalator.resolve(TASK, [candidate(f"tool_{n}") for n in range(30)], "unsure")
+            await escalator.propose(TASK, [candidate(f"tool_{n}") for n in range(30)], "unsure")
     assert len(server.requests[0].body["tools"]) == 20
 
 
@@ -247,8 +248,8 @@ async def test_an_api_that_is_not_there_is_unavailable() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         async with claude(f"http://127.0.0.1:{closed.getsockname()[1]}") as escalator:
-            with pytest.raises(EscalationError, match="check the network") as caught:
-                await escalator.resolve(TASK, [READ], "unsure")
+            with pytest.raises(ProposalError, match="check the network") as caught:
+                await escalator.propose(TASK, [READ], "unsure")
     assert caught.value.kind == "unavailable"
 
 
@@ -261,7 +262,7 @@ async def test_tasks_are_resolved_side_by_side_over_one_client() -> None:
         async with claude(server.url) as escalator, anyio.create_task_group() as group:
 
             async def ask(n: int) -> None:
-                escalated = await escalator.resolve(Task(f"task {n}"), [READ], "unsure")
+                escalated = await escalator.propose(Task(f"task {n}"), [READ], "unsure")
                 assert isinstance(escalated.outcome, NoPlan)
                 reasons[n] = escalated.outcome.reason
 
@@ -273,9 +274,9 @@ async def test_tasks_are_resolved_side_by_side_over_one_client() -> None:
 async def test_a_closed_escalator_opens_again() -> None:
     with AnthropicServer(says("no")) as server:
         async with claude(server.url) as escalator:
-            await escalator.resolve(TASK, [READ], "unsure")
+            await escalator.propose(TASK, [READ], "unsure")
             await escalator.aclose()
-            await escalator.resolve(TASK, [READ], "unsure")
+            await escalator.propose(TASK, [READ], "unsure")
     assert len(server.requests) == 2
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from local_llm import NoPlan, Task
 from mcp_proxy.budget import BudgetedEscalator
-from mcp_proxy.escalation import Budget, Escalated, EscalationError, Usage
+from mcp_proxy.escalation import Budget
 from mcp_proxy.journal import Journal, TaskRecord
+from mcp_proxy.proposals import Proposal, ProposalError, Usage
 from tool_registry import Candidate
 
-ANSWER = Escalated(NoPlan("claude", "none fits"), Usage(cost=0.25))
+ANSWER = Proposal(NoPlan("claude", "none fits"), Usage(cost=0.25))
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Claude:
 
     name = "claude"
 
-    async def resolve(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Escalated:
+    async def propose(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Proposal:
         self.asked.append(f"{task.text}, {len(candidates)} candidates, {reason}")
         return ANSWER
 
@@ -44,15 +45,15 @@ async def spend(journal: Journal, cost: float | None = 0.25, planner: str = "cla
     await journal.record_task(record)
 
 
-async def resolved(budget: Budget, journal: Journal | None) -> Escalated:
-    return await BudgetedEscalator(Claude(), budget, journal).resolve(Task("t"), (), "unsure")
+async def resolved(budget: Budget, journal: Journal | None) -> Proposal:
+    return await BudgetedEscalator(Claude(), budget, journal).propose(Task("t"), (), "unsure")
 
 
 async def refused(budget: Budget, journal: Journal | None) -> str:
     """Why nothing was sent."""
     claude = Claude()
-    with pytest.raises(EscalationError) as caught:
-        await BudgetedEscalator(claude, budget, journal).resolve(Task("t"), (), "unsure")
+    with pytest.raises(ProposalError) as caught:
+        await BudgetedEscalator(claude, budget, journal).propose(Task("t"), (), "unsure")
     assert claude.asked == []
     assert caught.value.kind == "budget"
     return caught.value.message
@@ -61,7 +62,7 @@ async def refused(budget: Budget, journal: Journal | None) -> str:
 async def test_within_the_budget_a_task_is_passed_on_as_it_is(journal: Journal) -> None:
     claude = Claude()
     budgeted = BudgetedEscalator(claude, Budget(max_calls_per_day=1), journal)
-    assert await budgeted.resolve(Task("t"), (), "unsure") is ANSWER
+    assert await budgeted.propose(Task("t"), (), "unsure") is ANSWER
     assert claude.asked == ["t, 0 candidates, unsure"]
     assert budgeted.name == "claude"
 

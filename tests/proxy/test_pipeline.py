@@ -8,9 +8,9 @@ import pytest
 
 from local_llm import Call, NoPlan, Plan, Planner, Task
 from local_llm.scripted import FailingPlanner, ScriptedPlanner
-from mcp_proxy.escalation import Escalated, EscalationError, Escalator, Usage
 from mcp_proxy.gate import Ask
 from mcp_proxy.pipeline import Answers, CannotAsk, Declined, Ending, Outcome, Ports, carry_out
+from mcp_proxy.proposals import Proposal, ProposalError, Proposer, Usage
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import Candidate, Catalog, Offer, ToolIndex
 
@@ -85,17 +85,17 @@ class Caller:
 class Above:
     """An escalator with one proposal, or one failure; without either, it must not be asked."""
 
-    proposal: Plan | NoPlan | EscalationError | None = None
+    proposal: Plan | NoPlan | ProposalError | None = None
     reasons: list[str] = field(default_factory=list[str])
 
     name = "above"
 
-    async def resolve(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Escalated:
+    async def propose(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Proposal:
         assert self.proposal, f"asked in vain for {task.text!r}, with {len(candidates)} candidates"
         self.reasons.append(reason)
-        if isinstance(self.proposal, EscalationError):
+        if isinstance(self.proposal, ProposalError):
             raise self.proposal
-        return Escalated(self.proposal, PAID)
+        return Proposal(self.proposal, PAID)
 
 
 async def find(query: str, limit: int) -> tuple[Candidate, ...]:
@@ -114,7 +114,7 @@ class Run:
 async def run(
     planned: Plan | NoPlan | Planner,
     *answers: Answers | Declined | CannotAsk,
-    above: Escalator | None = None,
+    above: Proposer | None = None,
     dry_run: bool = False,
     **ports: Any,
 ) -> Run:
@@ -254,7 +254,7 @@ async def test_who_is_above_is_not_asked_about_a_sure_plan() -> None:
 
 
 async def test_a_failed_escalation_does_nothing_and_gives_both_reasons() -> None:
-    done = await run(UNSURE, above=Above(EscalationError("timeout", "no answer within 30 s")))
+    done = await run(UNSURE, above=Above(ProposalError("timeout", "no answer within 30 s")))
     assert done.caller.calls == []
     assert (done.outcome.ending, done.outcome.usage, done.outcome.call) == (Ending.UNSURE, None, None)
     assert "confidence 0.20" in done.outcome.reason

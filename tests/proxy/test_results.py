@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from local_llm import Call, NoPlan, Plan
-from mcp_proxy.escalation import Usage
 from mcp_proxy.pipeline import Ending, Outcome
+from mcp_proxy.proposals import Usage
 from mcp_proxy.results import (
     OUTCOME_SCHEMA,
     describe,
