@@ -16,8 +16,8 @@ from mcp_proxy.config import find, load
 from mcp_proxy.greeting import fingerprint
 from mcp_proxy.one_shot import started
 from mcp_proxy.render import print_json, print_rows, stderr
-from mcp_proxy.results import describe
 from mcp_proxy.switchboard import Switchboard
+from mcp_proxy.telling import describe
 from mcp_proxy.upstreams import NESTING, State, Status, UpstreamUnavailableError
 
 __all__ = ["Exit", "main"]

@@ -1,4 +1,4 @@
-"""What the clients of one profile can have done: tasks carried out, and tools called.
+"""What the clients of one profile see, and the calls they make; their tasks are `task_runner`'s affair.
 
 The upstreams themselves, and when their catalog changes, are the switchboard's affair.
 """
@@ -11,12 +11,10 @@ from typing import Any, Literal
 import structlog
 from mcp.shared.dispatcher import ProgressFnT
 
-from local_llm import Call, Task
 from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.config import Budget, ProfileTable
-from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.profile_settings import ExposingTable
-from mcp_proxy.records import Asked, CallWatch, task_record, unfinished_record
+from mcp_proxy.records import CallWatch
 from mcp_proxy.results import with_repairs
 from mcp_proxy.switchboard import Switchboard
 from tool_registry import (
@@ -84,9 +82,10 @@ class Desk:
         if profile:
             self._index = self._index.with_tools(self._seen.catalog.tools.values())
             self.retrieval = board.retrieval_in(self._own_index, self._take_index)
-        self._escalator = board.escalator
-        if self._escalator and self._table.budget != Budget():
-            self._escalator = BudgetedEscalator(self._escalator, self._table.budget, board.journal, profile)
+        self.escalator = board.escalator
+        """Who is asked when the planners are not sure, within the profile's budget."""
+        if self.escalator and self._table.budget != Budget():
+            self.escalator = BudgetedEscalator(self.escalator, self._table.budget, board.journal, profile)
 
     @property
     def exposing(self) -> ExposingTable:
@@ -120,48 +119,6 @@ class Desk:
         for problem in self._seen.catalog.problems:
             if problem not in known:
                 log.warning("profile.problem", profile=self.profile, problem=str(problem))
-
-    async def do(
-        self,
-        task: Task,
-        person: Person,
-        *,
-        dry_run: bool = False,
-        on_progress: ProgressFnT | None = None,
-        client: str = "",
-    ) -> Outcome:
-        """Carry out a task with what is seen now and note it in the journal; see `pipeline.carry_out`."""
-        asked = Asked(task.text, client, self.profile)
-        board = self.board
-
-        async def make(call: Call) -> Mapping[str, Any]:
-            params = {"arguments": dict(call.arguments)}
-            return await self.call_tool(call.tool, params, on_progress, client=client, task_id=asked.id)
-
-        planner = board.settings.planner
-        ports = Ports(
-            self.retrieval.search,
-            board.planner,
-            person,
-            make,
-            self._escalator,
-            planner.threshold,
-            planner.candidates,
-            self._repairs,
-        )
-        trace = Trace()
-        try:
-            outcome = await carry_out(task, ports, dry_run=dry_run, trace=trace)
-        except BaseException as error:
-            # However it ended, an escalation may have been paid for by then.
-            if board.journal:
-                await board.journal.record_task(unfinished_record(asked, trace, error))
-            raise
-        if outcome.call and outcome.result is not None and outcome.repairs:
-            _log_repairs(outcome.call.tool, outcome.repairs)
-        if board.journal:
-            await board.journal.record_task(task_record(asked, outcome))
-        return outcome
 
     async def call_tool(
         self,
@@ -197,7 +154,7 @@ class Desk:
         checked = self._checked(tool, params.get("arguments") or {})
         params = {**params, "name": tool.name}
         if checked.repairs:
-            _log_repairs(tool, checked.repairs)
+            log_repairs(tool, checked.repairs)
         if checked.repairs or tool.preset:
             params["arguments"] = tool.completed(checked.arguments)
         watch = CallWatch(tool, checked.arguments, client, task_id)
@@ -223,7 +180,7 @@ class Desk:
         if validation == "off":
             return Checked(arguments)
         try:
-            checked = tool.checked(arguments, repair=self._repairs(tool))
+            checked = tool.checked(arguments, repair=self.repairs(tool))
         except UnusableSchemaError as error:
             if validation == "enforce":
                 raise
@@ -236,13 +193,13 @@ class Desk:
             log.warning("call.invalid_argument", tool=tool.qualified, pointer=problem.pointer)
         return checked
 
-    def _repairs(self, tool: ToolEntry) -> bool:
+    def repairs(self, tool: ToolEntry) -> bool:
         """Whether the tool's arguments may be put right."""
         upstream = self.board.upstreams.get(tool.upstream)
         return upstream is None or upstream.repairs
 
 
-def _log_repairs(tool: ToolEntry, repairs: Sequence[Repair]) -> None:
+def log_repairs(tool: ToolEntry, repairs: Sequence[Repair]) -> None:
     """Where, and what kind: values stay out of the log."""
     told = [f"{repair.pointer} {repair.kind}" for repair in repairs]
     log.info("call.repaired", tool=tool.qualified, repairs=told[:_LOGGED_REPAIRS], count=len(told))

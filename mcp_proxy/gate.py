@@ -97,7 +97,9 @@ def decide(
     absent = tuple(dict.fromkeys(name for name in (*plan.missing, *left_out) if name is not None))
     questions = tuple(Question(name, dict(tool.parameters.get(name, {}))) for name in absent)
     if plan.confidence < bar.act and not approved:
-        why = f"confidence {_floor(plan.confidence)} in {tool.qualified} is below {bar.act:.2f}: {plan.reason}"
+        why = (
+            f"confidence {_floor(plan.confidence)} in {tool.qualified} is below {bar.act:.2f}: {plan.reason}"
+        )
         return Escalate(why, Ask(plan.call, questions, why) if plan.confidence >= bar.ask else None)
     if questions:
         needs = f"{tool.qualified} needs {', '.join(absent)}, which the task does not give"

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from local_llm import Call, Finished, NoPlan, Plan
+from local_llm import Call, Finished, NoPlan, Plan, Step
 from mcp_proxy.proposals import Usage
+from mcp_proxy.results import as_text
 from tool_registry import ArgumentProblem, Candidate, Repair
+
+STEP_TEXT = 4000
+"""Characters of a call's result that the next one is planned from."""
 
 
 class Ending(StrEnum):
@@ -47,6 +51,12 @@ class Made:
     milliseconds: float
     """How long the call took; 0 in a dry run."""
 
+    @property
+    def step(self) -> Step:
+        """As a planner sees it."""
+        text = None if self.result is None else as_text(self.result, STEP_TEXT)
+        return Step(self.plan.call, text, self.failed)
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -80,8 +90,15 @@ class Outcome:
     strategy: str = ""
     private: bool = False
     """Whether nothing of it was allowed to leave the machine."""
+    id: str = ""
+    """Its id in the journal."""
     resume: str = ""
     """Under what it can be taken up again once what is needed is there; empty when it cannot."""
+
+    @property
+    def task_steps(self) -> tuple[Step, ...]:
+        """The calls that were made, as a planner sees them."""
+        return tuple(made.step for made in self.steps)
 
     @property
     def plan(self) -> Plan | NoPlan | Finished | None:

@@ -10,12 +10,11 @@ from typing import Any, Literal, Protocol, cast
 
 import anyio
 
-from local_llm import Call, Finished, NoPlan, Plan, Step, Task
+from local_llm import Call, Finished, NoPlan, Plan, Task
 from mcp_proxy.gate import Ask, Escalate, Execute, Refuse
 from mcp_proxy.judging import Judge, Judged
 from mcp_proxy.outcome import Ending, Made, Outcome, Spent, Trace
 from mcp_proxy.proposals import Proposal, ProposalError, Proposer
-from mcp_proxy.results import as_text
 from tool_registry import Candidate
 
 MOST_STEPS = 10
@@ -23,9 +22,6 @@ MOST_STEPS = 10
 
 CORRECTIONS = 2
 """How often a failed call is planned again by those who planned it, before others are asked."""
-
-STEP_TEXT = 4000
-"""Characters of a call's result that the next one is planned from."""
 
 Stage = Literal["retrieving", "planning", "asking", "calling"]
 
@@ -114,7 +110,12 @@ class Ports:
 
 
 async def carry_out(
-    task: Task, ports: Ports, *, dry_run: bool = False, planned: Plan | None = None, trace: Trace | None = None
+    task: Task,
+    ports: Ports,
+    *,
+    dry_run: bool = False,
+    planned: Plan | None = None,
+    trace: Trace | None = None,
 ) -> Outcome:
     """Carry out `task`, or say why not. A dry run stops before anyone is asked, paid or called.
 
@@ -125,8 +126,9 @@ async def carry_out(
         planned: the next call, where it was planned before.
         trace: filled along the way, for a caller who wants to know how far it came.
     """
-    with anyio.CancelScope(deadline=anyio.current_time() + ports.deadline) as scope:
-        run = _Run(task, ports, trace or Trace(), scope, dry_run)
+    scope = anyio.CancelScope(deadline=anyio.current_time() + ports.deadline)
+    run = _Run(task, ports, trace or Trace(), scope, dry_run)
+    with scope:
         return await _carry_out(run, planned)
     return run.ended(Ending.STOPPED, f"it was not done within {ports.deadline:g} s")
 
@@ -158,7 +160,9 @@ class _Run:
 async def _carry_out(run: _Run, planned: Plan | None) -> Outcome:
     """Step by step: plan, ask the user if need be, call; until it is done, or cannot go on."""
     while len(run.trace.steps) < run.ports.most_steps:
-        judged = run.ports.judge(planned, run.task) if planned else await _next_call(run)
+        judged = _noted(run, run.ports.judge(planned, run.task)) if planned else None
+        if judged is None or isinstance(judged.decision, Escalate):
+            judged = await _next_call(run)
         planned = None
         if isinstance(judged, Judged) and isinstance(judged.decision, Ask) and not run.dry_run:
             judged = await _settle(run, judged, judged.decision)
@@ -169,7 +173,9 @@ async def _carry_out(run: _Run, planned: Plan | None) -> Outcome:
             return run.ended(Ending.FAILED, f"{made.plan.call.tool.qualified} answered with an error")
         if made.plan.last and not made.failed:
             return run.ended(Ending.PLANNED if run.dry_run else Ending.DONE, made.plan.reason)
-    return run.ended(Ending.STOPPED, f"it was not done after {run.ports.most_steps} calls, the most it may take")
+    return run.ended(
+        Ending.STOPPED, f"it was not done after {run.ports.most_steps} calls, the most it may take"
+    )
 
 
 async def _next_call(run: _Run) -> Judged | Finished:
@@ -257,8 +263,7 @@ async def _make(run: _Run, judged: Judged, call: Call) -> Made:
     made = Made(plan, result, failed, judged.repairs, milliseconds)
     trace.steps.append(made)
     trace.pending, trace.problems = None, ()
-    text = None if result is None else as_text(result, STEP_TEXT)
-    run.task = replace(run.task, steps=(*run.task.steps, Step(call, text, failed)))
+    run.task = replace(run.task, steps=(*run.task.steps, made.step))
     run.failures = run.failures + 1 if failed else 0
     if failed and not correctable:
         run.first = len(run.asked)

@@ -9,11 +9,10 @@ from typing import Any
 import anyio
 from mcp import MCPError
 
-from local_llm import NoPlan, Plan
+from local_llm import Finished, NoPlan, Plan
 from mcp_proxy import journal
 from mcp_proxy.journal import CallRecord, Decision, TaskRecord, new_id
-from mcp_proxy.person import InputNeeded
-from mcp_proxy.pipeline import Ending, Outcome, Trace
+from mcp_proxy.outcome import Ending, Outcome, Trace
 from mcp_proxy.proposals import Usage
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import ToolEntry
@@ -21,6 +20,8 @@ from tool_registry import ToolEntry
 _DECISIONS: Mapping[Ending, Decision] = {
     Ending.DONE: "execute",
     Ending.PLANNED: "dry_run",
+    Ending.FAILED: "execute",
+    Ending.STOPPED: "execute",
     Ending.NEEDS: "ask",
     Ending.DECLINED: "ask",
     Ending.UNSURE: "escalate",
@@ -57,22 +58,22 @@ def task_record(asked: Asked, outcome: Outcome) -> TaskRecord:
 
 
 def unfinished_record(asked: Asked, trace: Trace, error: BaseException) -> TaskRecord:
-    """A task that an exception ended: its upstream failed, it was cancelled, or it waits for a stateless client."""
-    waits = isinstance(error, InputNeeded)
+    """A task that an exception ended: it was cancelled, or there is a fault in here."""
     cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+    so_far = trace.outcome(Ending.STOPPED, "")
     return TaskRecord(
         **asdict(asked),
-        decision="ask" if waits else "execute",
+        decision="execute",
         reason=trace.route[-1] if trace.route else "",
-        outcome=None if waits else "cancelled" if cancelled else "failed",
-        error=None if waits or cancelled else str(error),
+        outcome="cancelled" if cancelled else "failed",
+        error=None if cancelled else str(error),
         duration_ms=sum(trace.milliseconds.values()),
-        **_planned(trace.plan),
-        **_spent(trace.usage),
+        **_planned(so_far.plan),
+        **_spent(so_far.usage),
     )
 
 
-def _planned(plan: Plan | NoPlan | None) -> dict[str, Any]:
+def _planned(plan: Plan | NoPlan | Finished | None) -> dict[str, Any]:
     call = plan.call if isinstance(plan, Plan) else None
     return {
         "planner": plan.planner if plan else None,
