@@ -188,13 +188,18 @@ async def _next_call(run: _Run) -> Judged | Finished:
             run.first = place if place >= len(run.ports.local) else run.first
             return proposed
         tried.append(proposed)
+    return _undecided(run, tried)
+
+
+def _undecided(run: _Run, tried: Sequence[Judged]) -> Judged:
+    """What becomes of proposals that nobody is sure of: the best may go to the user, unless others could still be asked."""
     if not tried:
         reason = "nobody is left to be asked for a plan"
         return Judged(NoPlan("nobody", reason), Escalate(reason))
-    best = max(tried, key=_promise)
-    if (doubtful := _doubtful(best)) and not (run.dry_run and run.ports.above):
-        return replace(best, decision=replace(doubtful, reason=_reasons(tried)))
-    return replace(best, decision=Escalate(_reasons(tried)))
+    best, reason = max(tried, key=_promise), _reasons(tried)
+    run.trace.pending, run.trace.problems = best.plan, best.problems
+    doubtful = None if run.dry_run and run.ports.above else _doubtful(best)
+    return replace(best, decision=replace(doubtful, reason=reason) if doubtful else Escalate(reason))
 
 
 async def _proposed(run: _Run, place: int, reason: str) -> Judged | Finished:
