@@ -145,6 +145,8 @@ class _Run:
     dry_run: bool
     first: int = 0
     """Who is asked first for the next call, by place among those who may be asked."""
+    over_budget: bool = False
+    """Whether somebody was not asked because the money for it is spent."""
     failures: int = 0
     """Calls in a row that failed, of those that `first` is asked to correct."""
 
@@ -199,7 +201,9 @@ def _undecided(run: _Run, tried: Sequence[Judged]) -> Judged:
     best, reason = max(tried, key=_promise), _reasons(tried)
     run.trace.pending, run.trace.problems = best.plan, best.problems
     doubtful = None if run.dry_run and run.ports.above else _doubtful(best)
-    return replace(best, decision=replace(doubtful, reason=reason) if doubtful else Escalate(reason))
+    if doubtful:
+        return replace(best, decision=replace(doubtful, reason=reason))
+    return replace(best, decision=Refuse(reason) if run.over_budget else Escalate(reason))
 
 
 async def _proposed(run: _Run, place: int, reason: str) -> Judged | Finished:
@@ -213,6 +217,7 @@ async def _proposed(run: _Run, place: int, reason: str) -> Judged | Finished:
     try:
         proposal = await proposer.propose(run.task, trace.candidates, reason)
     except ProposalError as error:
+        run.over_budget = run.over_budget or error.kind == "budget"
         proposal = Proposal(NoPlan(proposer.name, f"{proposer.name} failed: {error}", trace.candidates))
     finally:
         trace.lap("escalate" if above else "plan")

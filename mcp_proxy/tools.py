@@ -36,6 +36,7 @@ _OWN_TOOLS = (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT)
 _SHOWN_WITH: Mapping[Exposure, tuple[dict[str, Any], ...]] = {
     Exposure.ALL: (DO, PLAN, READ_RESULT),
     Exposure.SEARCH: (FIND_TOOLS, CALL_TOOL, READ_RESULT),
+    Exposure.PLAN: (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT),
 }
 """Switchboard's own tools that go with an exposure in any case. Those that are not shown can be called too."""
 
@@ -89,7 +90,7 @@ class Tools:
             if tool in _SHOWN_WITH[exposure] or matches(f"{OWN}/{tool['name']}", patterns):
                 yield {**tool, "name": name}
         entries = seen.catalog.tools.values()
-        for entry in always_visible(entries, patterns) if exposure is Exposure.SEARCH else entries:
+        for entry in entries if exposure is Exposure.ALL else always_visible(entries, patterns):
             yield entry.listed()
 
     def _exposure(self, client: str) -> Exposure:

@@ -447,6 +447,12 @@ async def test_a_best_guess_is_put_to_the_user_once_nobody_is_left() -> None:
     assert (too_wild.person.asked, too_wild.outcome.ending) == ([], Ending.UNSURE)
 
 
+async def test_a_task_that_there_is_no_money_for_is_refused() -> None:
+    done = await run(UNSURE, above=above(ProposalError("budget", "today's $1.00 are spent")))
+    assert (done.caller.calls, done.outcome.ending) == ([], Ending.REFUSED)
+    assert "today's $1.00 are spent" in done.outcome.reason
+
+
 async def test_a_guess_that_lacks_something_is_filled_in_and_then_approved() -> None:
     guess = plan("add_note", confidence=0.4, missing=["title"], text="…")
     done = await run(guess, Answers({"title": "Milk"}), Answers({}), bar=Bar(0.6, 0.3))
