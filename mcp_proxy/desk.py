@@ -14,6 +14,7 @@ from mcp.shared.dispatcher import ProgressFnT
 from local_llm import Call, Task
 from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.config import Budget, ProfileTable
+from mcp_proxy.gate import EXECUTE_FROM
 from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.profile_settings import ExposingTable
 from mcp_proxy.records import Asked, CallWatch, task_record, unfinished_record
@@ -145,7 +146,7 @@ class Desk:
             person,
             make,
             self._escalator,
-            planner.threshold,
+            EXECUTE_FROM if planner.threshold is None else planner.threshold,
             planner.candidates,
             self._repairs,
         )

@@ -19,6 +19,16 @@ _DESTRUCTIVE_WORDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """How sure a plan has to be, in [0, 1]."""
+
+    act: float = EXECUTE_FROM
+    """From here on a valid plan is carried out."""
+    ask: float = 1.0
+    """From here on it may be put to the user, where nobody else is left to be asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Execute:
     """Carry the call out."""
 
