@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import anyio
 import click
@@ -15,8 +15,8 @@ from mcp_proxy.config import Settings
 from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError
 from mcp_proxy.one_shot import owners, started
 from mcp_proxy.outcome import Ending, Outcome
-from mcp_proxy.policy import Strategy
 from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, show_progress
+from mcp_proxy.strategy import Strategy
 from mcp_proxy.task_runner import TaskRunner
 from mcp_proxy.task_tools import MOST_STEPS_ASKED, Wishes
 from mcp_proxy.telling import describe
@@ -166,7 +166,7 @@ def _wishing(command: F) -> F:
         ),
         click.option(
             "--strategy",
-            type=click.Choice([strategy.value for strategy in Strategy]),
+            type=click.Choice(get_args(Strategy)),
             help="What counts when it is not clear which call is meant.",
         ),
     )
@@ -223,14 +223,14 @@ async def _do(
     tools: tuple[str, ...],
     max_steps: int | None,
     privacy: str,
-    strategy: str | None,
+    strategy: Strategy | None,
 ) -> None:
     wishes = Wishes(
         dry_run=dry_run,
         tools=tools or None,
         max_steps=max_steps,
         private=privacy == "high",
-        strategy=Strategy(strategy) if strategy else None,
+        strategy=strategy,
     )
     async with started(settings) as board:
         desk = Desk(board, settings.server.profile)

@@ -20,7 +20,6 @@ from pydantic import (
 
 from mcp_proxy.config_file import ConfigProblem
 from mcp_proxy.escalation import ClaudeSettings
-from mcp_proxy.gate import EXECUTE_FROM
 from mcp_proxy.profile_settings import ProfileTable
 from mcp_proxy.redaction import is_secret_name
 from mcp_proxy.settings_fields import (
@@ -36,6 +35,7 @@ from mcp_proxy.settings_fields import (
     refusal,
 )
 from mcp_proxy.settings_kept import CatalogSettings, JournalSettings, PinSettings, SearchSettings
+from mcp_proxy.settings_planner import PlannerSettings
 from mcp_proxy.settings_results import PrivacySettings, ResultSettings, TokenBudget
 from mcp_proxy.settings_server import ServerSettings
 from tool_registry.naming import prefix_of
@@ -237,15 +237,6 @@ def _told_apart(
             raise refusal(message, "give one of them another prefix", name, "prefix")
         owners[prefix] = name
     return upstreams
-
-
-class PlannerSettings(Table):
-    """When a plan is good enough, and what it may choose from."""
-
-    threshold: float = Field(default=EXECUTE_FROM, ge=0, le=1)
-    """Confidence in [0, 1] from which a valid plan is carried out."""
-    candidates: int = Field(default=20, ge=1)
-    """How many retrieved tools the planner chooses among."""
 
 
 class EscalationSettings(ClaudeSettings):

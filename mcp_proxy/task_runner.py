@@ -11,12 +11,12 @@ from mcp.shared.dispatcher import ProgressFnT
 from local_llm import Call, Plan, Task
 from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError, log_repairs
 from mcp_proxy.failures import failure
-from mcp_proxy.gate import Bar
 from mcp_proxy.judging import Judge, with_arguments
-from mcp_proxy.local_proposer import LocalProposer
 from mcp_proxy.outcome import Ending, Outcome, Trace
 from mcp_proxy.paused import Paused, PausedTasks
-from mcp_proxy.pipeline import MOST_STEPS, Answer, Person, Ports, carry_out
+from mcp_proxy.pipeline import Answer, Person, Ports, carry_out
+from mcp_proxy.policy import Route
+from mcp_proxy.proposals import Proposer
 from mcp_proxy.records import Asked, task_record, unfinished_record
 from mcp_proxy.results import error_result
 from mcp_proxy.task_progress import TaskProgress
@@ -27,6 +27,8 @@ from tool_registry import Candidate, UnusableSchemaError
 log = structlog.stdlib.get_logger()
 
 _NOTHING_WISHED = Wishes()
+
+NO_ESCALATION = "No escalation is configured: an [escalation] table would pass such tasks to Claude"
 
 
 class UnknownPausedTaskError(Exception):
@@ -64,7 +66,11 @@ class TaskRunner:
             planned = with_arguments(paused.plan, {**paused.plan.call.arguments, **task.answers})
         asked, trace = Asked(task.text, client, self._desk.profile), Trace()
         journal = self._desk.board.journal
-        ports = self._ports(person, wishes, asked, on_progress)
+        route = self._desk.board.policy.route(
+            wishes.strategy, "high" if wishes.private else None, self._escalators, client
+        )
+        trace.route += route.notes
+        ports = self._ports(route, person, wishes, asked, on_progress)
         try:
             outcome = await carry_out(task, ports, dry_run=wishes.dry_run, planned=planned, trace=trace)
         except BaseException as error:
@@ -77,7 +83,17 @@ class TaskRunner:
         for made in outcome.steps:
             if made.repairs and made.result is not None:
                 log_repairs(made.plan.call.tool, made.repairs)
-        return replace(outcome, id=asked.id, private=wishes.private, resume=self._put_aside(task, outcome))
+        return replace(
+            outcome,
+            id=asked.id,
+            strategy=route.strategy,
+            private=route.privacy == "high",
+            resume=self._put_aside(task, outcome),
+        )
+
+    @property
+    def _escalators(self) -> tuple[Proposer, ...]:
+        return (self._desk.escalator,) if self._desk.escalator else ()
 
     def _taken_up(self, handle: str) -> Paused | None:
         if not handle:
@@ -95,7 +111,9 @@ class TaskRunner:
             return ""
         return self._paused.keep(replace(task, steps=outcome.task_steps), plan)
 
-    def _ports(self, person: Person, wishes: Wishes, asked: Asked, on_progress: ProgressFnT | None) -> Ports:
+    def _ports(
+        self, route: Route, person: Person, wishes: Wishes, asked: Asked, on_progress: ProgressFnT | None
+    ) -> Ports:
         desk, progress = self._desk, TaskProgress(on_progress)
         settings = desk.board.settings.planner
 
@@ -108,18 +126,19 @@ class TaskRunner:
         async def call(call: Call, /) -> Answer:
             return await self._call(call, asked, progress)
 
-        above = () if wishes.private or desk.escalator is None else (desk.escalator,)
         return Ports(
             search=search,
-            local=(LocalProposer(desk.board.planner),),
-            above=above,
-            why_none_above="" if above else _why_none_above(private=wishes.private),
+            local=route.local,
+            above=route.above,
+            why_none_above="" if route.above else _why_none_above(route, desk),
             person=person,
             call=call,
-            judge=Judge(lambda _: Bar(settings.threshold), desk.repairs),
-            most_steps=wishes.max_steps or MOST_STEPS,
+            judge=Judge(route.bar, desk.repairs),
             tell=progress.tell,
+            judged=route.judged,
             candidates=settings.candidates,
+            most_steps=min(wishes.max_steps or settings.max_steps, settings.max_steps),
+            deadline=settings.deadline,
         )
 
     async def _call(self, call: Call, asked: Asked, progress: TaskProgress) -> Answer:
@@ -139,7 +158,7 @@ class TaskRunner:
         return Answer(result)
 
 
-def _why_none_above(*, private: bool) -> str:
-    if private:
-        return "privacy is high, so no model outside this machine was asked"
-    return "No escalation is configured: an [escalation] table would pass such tasks to Claude"
+def _why_none_above(route: Route, desk: Desk) -> str:
+    if route.notes or route.nobody:
+        return route.nobody or "; ".join(route.notes)
+    return "" if desk.escalator else NO_ESCALATION

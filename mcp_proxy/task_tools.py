@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from local_llm import Task
 from mcp_proxy.own_tools import own_tool, read_arguments
-from mcp_proxy.policy import Strategy
+from mcp_proxy.strategy import Strategy
 from mcp_proxy.telling import OUTCOME_SCHEMA
 
 _LONGEST_TASK = 4000
