@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from local_llm.pocket.fill import Filling
 from local_llm.pocket.mention import Stretch
+from local_llm.pocket.earlier import context_words
 from local_llm.pocket.request import reservations
 from local_llm.pocket.spans import Kind
 from local_llm.pocket.task_reading import TaskReading, Token
@@ -110,7 +111,7 @@ def _unused_values(task: TaskReading, filling: Filling, taken: Sequence[Stretch]
 
 def _said(task: TaskReading, filling: Filling) -> float:
     """The share of the tool's name that the task says, in the same words or others of the same meaning."""
-    heard = {token.stem for token in _content(task)} | _hinted(filling)
+    heard = {token.stem for token in _content(task)} | _hinted(filling) | context_words(task.text, task.steps)
     meant = {other for stem in heard for other in same_meaning(stem)}
     if not _QUESTIONS.isdisjoint(task.indices):
         meant.add("get")

@@ -21,6 +21,7 @@ from local_llm.pocket.evidence import (
     naming,
     share,
 )
+from local_llm.pocket.earlier import reference_claims
 from local_llm.pocket.slots import Slot
 from local_llm.pocket.spans import Kind, Span
 from local_llm.pocket.task_reading import TaskReading, Token
@@ -31,7 +32,15 @@ from tool_registry.search import words
 
 def find_claims(task: TaskReading, tool: ToolReading) -> tuple[Claim, ...]:
     """Every claim that the parameters of `tool` have on what stands in `task`; weak ones included."""
-    return tuple(claim for slot in tool.slots for claim in _claims(task, tool, slot))
+    if not task.references:
+        return tuple(claim for slot in tool.slots for claim in _claims(task, tool, slot))
+    pointing = [(at.start, at.end) for at in task.references]
+    written = (claim for slot in tool.slots for claim in _claims(task, tool, slot))
+    meant = (claim for slot in tool.slots for claim in reference_claims(slot, task.references, task.steps))
+    return (
+        *(claim for claim in written if not any(claim.start < end and start < claim.end for start, end in pointing)),
+        *meant,
+    )
 
 
 def _claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:

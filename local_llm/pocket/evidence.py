@@ -1,7 +1,9 @@
 """What speaks for giving a value to a parameter: the words beside it, its kind, the way it points."""
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
 
 from local_llm.pocket.slots import Slot
 from local_llm.pocket.spans import Kind, Span
@@ -25,6 +27,16 @@ BESIDE = 0.55
 """A word of no known kind stands where the value may stand."""
 GUESS = 0.45
 """Only the type fits."""
+
+
+class Pending(Enum):
+    """A value that is meant and not known yet."""
+
+    RESULT = "the result of an earlier call"
+
+
+PENDING: Final = Pending.RESULT
+"""Claimed where a step wants the result of an earlier one that was not called, as in a dry run."""
 
 OPEN_KINDS = frozenset({Kind.PATH, Kind.IDENTIFIER})
 """Kinds that ordinary words can be of."""
@@ -51,13 +63,37 @@ class Claim:
 
 
 def claim(slot: Slot, span: Span, weight: float, why: str) -> Claim:
-    """A claim of `slot` on the text of `span`; a time is read in 24 hours where the parameter wants that."""
-    value = str(span.value) if span.kind is Kind.TIME and slot.clock else span.text
-    return Claim(slot, span.start, span.end, value, weight, why)
+    """A claim of `slot` on what `span` says, dates and times in the form the parameter wants.
+
+    Worth nothing where that form cannot be had: a day that is not known, a date without the time that belongs to it.
+    """
+    value = _written(slot, span)
+    if value is None:
+        return Claim(slot, span.start, span.end, span.text, 0.0, why)
+    return Claim(slot, span.start, span.end, value, min(weight, BESIDE) if span.doubtful else weight, why)
+
+
+def _written(slot: Slot, span: Span) -> str | None:
+    """The text of `span` as `slot` wants it, None when it cannot be had."""
+    if span.kind is Kind.TIME and slot.clock:
+        return str(span.value)
+    if not slot.dated or span.kind not in {Kind.DATE, Kind.DATETIME}:
+        return span.text
+    try:
+        moment = datetime.fromisoformat(str(span.value))
+    except ValueError:
+        return None
+    if slot.whole:
+        return str(span.value) if span.kind is Kind.DATETIME else None
+    if span.kind is Kind.DATETIME and slot.dated == "%Y-%m-%d" and Kind.DATETIME in slot.kinds and span.value == span.text:
+        return span.text
+    return moment.strftime(slot.dated)
 
 
 def suits(slot: Slot, span: Span) -> bool:
     """Whether the kind of `span` does not speak against `slot`."""
+    if span.kind is Kind.REFERENCE:
+        return False
     return not slot.kinds or span.kind in slot.kinds or Kind.IDENTIFIER in slot.kinds
 
 

@@ -2,13 +2,14 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from local_llm.pocket.claims import find_claims
-from local_llm.pocket.evidence import GUESS, SURE, Claim
+from local_llm.pocket.evidence import GUESS, PENDING, SURE, Claim
 from local_llm.pocket.mention import Stretch
+from local_llm.pocket.earlier import carried
 from local_llm.pocket.slots import Slot
 from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.tool_reading import ToolReading
@@ -37,7 +38,15 @@ class Filling:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        return {**{claim.slot.name: claim.value for claim in self.claims}, **self.answered}
+        arguments: dict[str, Any] = {}
+        for claim in self.claims:
+            if claim.value is not PENDING:
+                *objects, name = claim.slot.path
+                target = arguments
+                for key in objects:
+                    target = target.setdefault(key, {})
+                target[name] = claim.value
+        return {**arguments, **self.answered}
 
     @property
     def weakest(self) -> float:
@@ -65,8 +74,9 @@ def fill(
         find: where claims come from.
         taken: stretches of the text that are no values, such as the mention of a server.
     """
-    answered = {slot.name: answers[slot.name] for slot in tool.slots if answers and slot.name in answers}
-    open_slots = [slot for slot in tool.slots if slot.name not in answered]
+    names = dict.fromkeys(slot.path[0] for slot in tool.slots)
+    answered = {name: answers[name] for name in names if answers and name in answers}
+    open_slots = [slot for slot in tool.slots if slot.path[0] not in answered]
     by_slot: dict[str, list[Claim]] = defaultdict(list)
     for claim in find(task, tool):
         floor = GUESS if claim.slot.required else SURE
@@ -74,11 +84,25 @@ def fill(
             by_slot[claim.slot.name].append(claim)
     claims = _assign(open_slots, by_slot)
     missing = [slot for slot in open_slots if slot.required and all(c.slot.name != slot.name for c in claims)]
+    for slot in tuple(missing) if task.steps else ():
+        if known := carried(slot, task.text, task.steps):
+            claims, missing = (*claims, known), [other for other in missing if other is not slot]
     if len(missing) == 1 and (rest := _rest(task, tool, missing[0], claims, taken)):
         claims, missing = (*claims, rest), []
     order = {slot.name: index for index, slot in enumerate(tool.slots)}
     claims = tuple(sorted(claims, key=lambda claim: order[claim.slot.name]))
-    return Filling(tool, claims, tuple(slot.name for slot in missing), answered)
+    pending = [claim.slot.path[0] for claim in claims if claim.value is PENDING]
+    absent = dict.fromkeys((*(slot.path[0] for slot in missing), *pending))
+    return Filling(tool, _whole_objects(tool, claims, absent), tuple(absent), answered)
+
+
+def _whole_objects(tool: ToolReading, claims: Sequence[Claim], absent: Collection[str]) -> tuple[Claim, ...]:
+    """`claims` without those on members of objects that would lack what they require."""
+    given = {claim.slot.path for claim in claims}
+    broken = {
+        slot.path[0] for slot in tool.slots if slot.needed and len(slot.path) > 1 and slot.path not in given
+    } | {name for name in absent}
+    return tuple(claim for claim in claims if len(claim.slot.path) == 1 or claim.slot.path[0] not in broken)
 
 
 def _assign(slots: Sequence[Slot], by_slot: dict[str, list[Claim]]) -> tuple[Claim, ...]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from local_llm.pocket.spans import Kind
@@ -43,6 +43,16 @@ _KINDS_BY_DESCRIPTION = (
     (Kind.URL, re.compile(r"^(?:the )?(?:full )?url\b", re.IGNORECASE)),
     (Kind.PATH, re.compile(r"^(?:the )?(?:absolute |relative |full |file )*path\b", re.IGNORECASE)),
 )
+_FORMS = (
+    ("%Y-%m-%d", re.compile(r"YYYY-MM-DD|\bISO.?8601\b|\bISO dates?\b|\b\d{4}-\d\d-\d\d\b", re.IGNORECASE)),
+    ("%m/%d/%Y", re.compile(r"MM/DD/YYYY", re.IGNORECASE)),
+    ("%d/%m/%Y", re.compile(r"DD/MM/YYYY", re.IGNORECASE)),
+    ("%d-%m-%Y", re.compile(r"DD-MM-YYYY", re.IGNORECASE)),
+    ("%d.%m.%Y", re.compile(r"DD\.MM\.YYYY", re.IGNORECASE)),
+    ("%Y/%m/%d", re.compile(r"YYYY/MM/DD", re.IGNORECASE)),
+)
+"""Forms of dates for strftime, and how descriptions ask for them."""
+_WHOLE = re.compile(r"YYYY-MM-DD[T ]HH|\d{4}-\d\d-\d\dT\d\d", re.IGNORECASE)
 _DATED = frozenset({Kind.DATE, Kind.DATETIME})
 _FREE = frozenset(
     "text content contents message body query search prompt task description question comment note insight data "
@@ -62,10 +72,15 @@ _DESCRIPTION_READ = 2000
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One parameter."""
+    """One parameter, or one member of a parameter that is an object."""
 
     name: str
+    """Its name; a member's is that of its object, a dot, and its own."""
+    path: tuple[str, ...]
+    """Where its value stands in the arguments: its name, or the object's and the member's."""
     required: bool
+    needed: bool
+    """Whether the object that it is a member of cannot do without it; `required` for a parameter itself."""
     types: frozenset[str]
     """JSON types but null; empty when the schema allows any."""
     options: tuple[str | int | float, ...]
@@ -84,6 +99,10 @@ class Slot:
     """Words that may announce its value, each with its rank among the parameters so announced, 0 the likeliest."""
     clock: bool
     """Whether times are wanted in 24 hours."""
+    dated: str
+    """The form that dates are wanted in, for strftime; empty when none is said, and dates stay as written."""
+    whole: bool
+    """Whether a time of day has to stand with the date."""
     item: "Slot | None"
     """For an array of plain values, what one item is."""
     minimum: float
@@ -130,7 +149,9 @@ def read_slot(name: str, schema: Schema, *, required: bool) -> Slot:
     listed = types == frozenset({"string"}) and not kinds and not declared
     return Slot(
         name=name,
+        path=(name,),
         required=required,
+        needed=required,
         types=types,
         options=declared or (_described_options(description[:_DESCRIPTION_READ]) if listed else ()),
         closed=bool(declared),
@@ -139,13 +160,42 @@ def read_slot(name: str, schema: Schema, *, required: bool) -> Slot:
         about=frozenset(words(description)),
         kinds=kinds,
         announcers=tuple(_announcers(parts)),
-        clock=bool(_CLOCK.search(description)),
+        clock=bool(_CLOCK.search(description)) or schema.get("format") == "time",
+        dated=next((form for form, pattern in _FORMS if pattern.search(description)), "")
+        or ("%Y-%m-%d" if str(schema.get("format")) in {"date", "date-time"} else ""),
+        whole=schema.get("format") == "date-time" or bool(_WHOLE.search(description)),
         item=next(
             (_item(name, branch, description) for branch in branches if "array" in _types(branch)), None
         ),
         minimum=_bound(branches, "minimum", float("-inf")),
         maximum=_bound(branches, "maximum", float("inf")),
     )
+
+
+def read_slots(name: str, schema: Schema, *, required: bool) -> tuple[Slot, ...]:
+    """The parameter `name`; where it is an object with declared members, those of them that hold plain values."""
+    members = schema.get("properties")
+    if "object" not in _types(schema) or not isinstance(members, Mapping):
+        return (read_slot(name, schema, required=required),)
+    wanted = schema.get("required")
+    needed = cast("list[object]", wanted) if isinstance(wanted, list) else []
+    told = str(schema.get("description") or "")
+    slots: list[Slot] = []
+    for member, about in cast("Mapping[str, object]", members).items():
+        if not isinstance(about, Mapping):
+            continue
+        slot = read_slot(member, cast("Schema", about), required=required and member in needed)
+        context = frozenset(words(f"{name} {told}"))
+        slots.append(
+            replace(
+                slot,
+                name=f"{name}.{member}",
+                path=(name, member),
+                needed=member in needed,
+                about=slot.about | context,
+            )
+        )
+    return tuple(slots) or (read_slot(name, schema, required=required),)
 
 
 def _item(name: str, schema: Schema, description: str) -> Slot | None:

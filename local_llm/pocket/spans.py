@@ -19,6 +19,8 @@ class Kind(StrEnum):
     NUMBER = "number"
     IDENTIFIER = "identifier"
     TEXT = "text"
+    REFERENCE = "reference"
+    """Words such as "it" or "that folder", which stand for a value of an earlier step."""
 
     @property
     def article(self) -> str:
@@ -36,8 +38,11 @@ class Span:
     text: str
     """The value as written, without the quotes around it."""
     value: str | int | float
-    """The typed reading: a number for NUMBER, `HH:MM[:SS]` in 24 hours for TIME, else `text`."""
+    """The typed reading: a number for NUMBER, `HH:MM[:SS]` in 24 hours for TIME, ISO 8601 for DATE and DATETIME
+    where it is known, else `text`."""
     quoted: bool = False
+    doubtful: bool = False
+    """Whether people do not agree how it is to be read: "next friday"."""
 
 
 _AREAS = "Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe|Indian|Pacific|Etc"

@@ -51,6 +51,17 @@ download install uninstall enable disable subscribe unsubscribe join leave train
 )
 """Stems of the words that say what is to be done."""
 
+ACTIONS = VERBS | frozenset(
+    words(
+        "email mail call buy play summarize summarise translate schedule remind describe echo compare merge push pull "
+        "stage tag close reopen assign mark archive share replace analyze analyse extract compress zip unzip encrypt "
+        "decrypt sort filter ping announce invite reply post publish visit scan verify validate test inspect explain "
+        "evaluate assess determine recommend suggest predict forecast identify generate provide pay order reserve "
+        "book rate measure monitor track log pause resume restart"
+    )
+)
+"""Stems that say what is to be done when a step begins with them; many are nouns elsewhere."""
+
 SLIGHT = frozenset(words("get list show display run tool do use all new current data value api give tell"))
 """Stems that say little about which tool is meant."""
 

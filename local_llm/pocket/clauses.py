@@ -1,0 +1,130 @@
+"""Where one step of a task ends and the next begins. Knows words and values, no tools and no earlier results."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from local_llm.pocket.task_reading import TaskReading, Token
+from local_llm.pocket.vocabulary import ACTIONS
+
+_JOINTS = frozenset({",", ";", ".", "!", "?", "&", "and", "then", "also", "afterwards", "finally", "next", "please"})
+_STRONG = frozenset({";", "then", "afterwards", "finally"})
+"""Joints that say that something comes after; the others may as well join two things of one step."""
+_AFTER_THAT = ("after", "that")
+_COURTESIES = tuple(
+    tuple(courtesy.split())
+    for courtesy in (
+        "please", "kindly", "can you please", "could you please", "can you", "could you", "would you", "will you",
+        "i want to", "i want you to", "i need to", "i need you to", "i'd like to", "i would like to", "let's", "you can",
+    )
+)  # fmt: skip
+_ASKING = frozenset({"what", "what's", "which", "who", "where", "how"})
+_OBJECTS = frozenset(
+    "the a an my our your his her their its it them that this these those all every each any some both there for to "
+    "in into on at from with of as how what which who where whether me us him".split()
+)
+"""Words that go on after a verb, hardly ever after a noun: "write the…" is a step, "write access" is none."""
+_RUNNING = frozenset({"saying", "says", "containing", "reading"})
+"""Words that announce running text, which may hold what looks like a step."""
+
+
+@lru_cache(maxsize=256)
+def clauses(text: str) -> tuple[str, ...]:
+    """The steps that `text` asks for, in order, each as it stands there; one when it asks for one thing.
+
+    What is quoted is never split, and "search for cats and dogs" is one step: after a mere "and" or comma,
+    a verb with something to act on has to follow.
+    """
+    task = TaskReading(text)
+    cuts = list(_cuts(task))
+    starts = [0, *(start for _, start in cuts)]
+    ends = [*(end for end, _ in cuts), len(text)]
+    return tuple(text[start:end].strip() for start, end in zip(starts, ends, strict=True))
+
+
+def _cuts(task: TaskReading) -> Iterator[tuple[int, int]]:
+    """Where a step ends and where the next one begins, as offsets."""
+    index, begun = 0, 0
+    while index < len(task.tokens):
+        following, strong = _past_joints(task, index)
+        if following == index:
+            index += 1
+            continue
+        if following < len(task.tokens) and _is_step(task, begun, index, following, strong=strong):
+            yield task.tokens[index].start, task.tokens[following].start
+            begun = following
+        index = max(following, index + 1)
+
+
+def _past_joints(task: TaskReading, index: int) -> tuple[int, bool]:
+    """The first token at or after `index` that joins nothing, and whether a joint before it was a strong one."""
+    strong = False
+    while index < len(task.tokens) and not task.in_value(task.tokens[index]):
+        token = task.tokens[index]
+        if tuple(other.lower for other in task.tokens[index : index + 2]) == _AFTER_THAT:
+            strong, index = True, index + 2
+        elif token.lower in _JOINTS and not _is_inside_word(task, token):
+            strong = strong or token.lower in _STRONG
+            index += 1
+        else:
+            break
+    return index, strong
+
+
+def _is_inside_word(task: TaskReading, token: Token) -> bool:
+    """Whether a mark is part of something longer, as in "3.5", "e.g." or "v1.2"."""
+    return token.text in {".", "!", "?"} and not task.text[token.end : token.end + 1].isspace()
+
+
+def _is_step(task: TaskReading, begun: int, ended: int, following: int, *, strong: bool) -> bool:
+    """Whether tokens from `following` on are a step, given that one from `begun` to `ended` comes before."""
+    if not any(_acts(task, index) for index in range(begun, ended)):
+        return False
+    verb = _past_courtesies(task, following)
+    token = task.tokens[verb]
+    if task.in_value(token):
+        return False
+    if _is_in_running_text(task, begun, ended, strong=strong):
+        return False
+    if not _acts(task, verb):
+        return token.lower in _ASKING and (strong or task.tokens[following - 1].text in {".", "!", "?"})
+    return strong or verb > following or _has_object(task, verb)
+
+
+def _acts(task: TaskReading, index: int) -> bool:
+    token = task.tokens[index]
+    if token.stem in ACTIONS and not task.in_value(token):
+        return True
+    return token.lower in _ASKING
+
+
+def _past_courtesies(task: TaskReading, index: int) -> int:
+    for courtesy in _COURTESIES:
+        end = index + len(courtesy)
+        if end < len(task.tokens) and tuple(token.lower for token in task.tokens[index:end]) == courtesy:
+            return _past_courtesies(task, end)
+    return index
+
+
+def _has_object(task: TaskReading, verb: int) -> bool:
+    """Whether something stands after the verb that it can act on, and the verb is no noun itself."""
+    if verb + 1 >= len(task.tokens):
+        return False
+    token = task.tokens[verb + 1]
+    before = task.tokens[verb - 1].lower
+    if task.value_at(verb + 1) is not None or token.lower in _OBJECTS:
+        return True
+    # "describe users" is a step where the step before is one; in "for read and write access" it is a noun.
+    led = any(other.lower in {"for", "about", "matching", "of"} for other in task.tokens[max(0, verb - 4) : verb - 1])
+    return before in {"and", "also", ".", ","} and bool(token.stem) and not led
+
+
+def _is_in_running_text(task: TaskReading, begun: int, ended: int, *, strong: bool) -> bool:
+    """Whether the step so far ends in unquoted text, so that what follows may still belong to it."""
+    for index in range(ended - 1, begun - 1, -1):
+        token = task.tokens[index]
+        if token.lower in _RUNNING and not task.in_value(token) and index + 1 < ended:
+            if task.value_at(index + 1) is not None:
+                return False
+            # Text that gives orders itself, as in "saying wash up and then dry", may go on giving them.
+            return not strong or task.tokens[index + 1].stem in ACTIONS
+    return False
