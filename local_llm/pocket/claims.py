@@ -30,6 +30,9 @@ from local_llm.pocket.tool_reading import ToolReading
 from tool_registry.search import words
 
 
+_SHARES = frozenset(words("percent percentage pct rate share ratio probability chance humidity"))
+
+
 def find_claims(task: TaskReading, tool: ToolReading) -> tuple[Claim, ...]:
     """Every claim that the parameters of `tool` have on what stands in `task`; weak ones included."""
     if not task.references:
@@ -103,19 +106,31 @@ def _is_tool_word(tool: ToolReading, tokens: tuple[Token, ...]) -> bool:
 
 def _number_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     numbers = [span for span in task.spans if span.kind is Kind.NUMBER and not span.quoted]
+    numbers += _ones(task, tool, slot)
     wanting = [other for other in tool.slots if other.numeric and other.required]
     for order, span in enumerate(numbers):
         value = _fitting_number(slot, span)
         if value is None:
             continue
         weight, why = _number_evidence(task, tool, slot, span)
-        if slot.required and weight < LED and len(numbers) == len(wanting):
+        if task.text[span.end : span.end + 1] == "%" and not (slot.words | slot.about) & _SHARES:
+            weight, why = min(weight, BESIDE), "a percentage, for a parameter that speaks of none"
+        elif slot.required and weight < LED and len(numbers) == len(wanting):
             # Which of several is which is clear only where the parameters are alike: a and b, x and y.
             alike = len(wanting) == 1 or all(len(other.name) == 1 for other in wanting)
             weight, why = LED if alike else BESIDE, "the numbers are as many as the parameters"
         # Where nothing else decides, values come in the order of the parameters.
         drift = abs(order - wanting.index(slot)) if slot in wanting else 0
         yield Claim(slot, span.start, span.end, value, weight - 0.02 * drift, why)
+
+
+def _ones(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Span]:
+    """ "one" after the noun that it numbers: "note one". Elsewhere it stands for a thing, and is no number."""
+    for place in task.indices.get("one", ()):
+        token = task.tokens[place]
+        numbered = place > 0 and task.tokens[place - 1].stem in (tool.name | slot.words) - vocabulary.VERBS - {""}
+        if numbered and task.value_at(place) is None:
+            yield Span(token.start, token.end, Kind.NUMBER, token.text, 1)
 
 
 def _fitting_number(slot: Slot, span: Span) -> int | float | None:

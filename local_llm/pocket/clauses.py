@@ -41,6 +41,28 @@ def clauses(text: str) -> tuple[str, ...]:
     return tuple(text[start:end].strip() for start, end in zip(starts, ends, strict=True))
 
 
+@lru_cache(maxsize=256)
+def running_step(text: str) -> str | None:
+    """The verb after "and" in running text that may as well begin a step: "saying y and email it to Bob".
+
+    None where the text gives orders itself, as in "saying read the book and delete it".
+    """
+    task = TaskReading(text)
+    for place in sorted(place for lead in _RUNNING for place in task.indices.get(lead, ())):
+        if place + 1 >= len(task.tokens) or task.value_at(place + 1) is not None:
+            continue
+        ordered = task.tokens[place + 1].stem in ACTIONS
+        index = place + 1
+        while index < len(task.tokens):
+            following, strong = _past_joints(task, index)
+            if following > index and following < len(task.tokens) and (strong or not ordered):
+                verb = _past_courtesies(task, following)
+                if _acts(task, verb) and (strong or _has_object(task, verb)):
+                    return task.tokens[verb].lower
+            index = max(following, index + 1)
+    return None
+
+
 def _cuts(task: TaskReading) -> Iterator[tuple[int, int]]:
     """Where a step ends and where the next one begins, as offsets."""
     index, begun = 0, 0

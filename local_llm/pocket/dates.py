@@ -205,7 +205,7 @@ def _noon(match: re.Match[str], now: datetime | None) -> _Said:
 
 
 _PATTERNS: tuple[tuple[re.Pattern[str], Resolve], ...] = tuple(
-    (re.compile(rf"(?<![\w/-]){pattern}(?![\w/])", re.IGNORECASE), resolve)
+    (re.compile(rf"(?<![\w/:.-]){pattern}(?![\w/])", re.IGNORECASE), resolve)
     for pattern, resolve in (
         (rf"(?:the\s+)?{_DAY}\s+(?:of\s+)?{_MONTH}{_YEAR}", _month_day),
         (rf"(?:the\s+)?(?P<day>(?:(?:twenty|thirty)[ -])?(?:{'|'.join(_ORDINALS)})|thirtieth)\s+(?:of\s+)?{_MONTH}{_YEAR}", _month_day),

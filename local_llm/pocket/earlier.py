@@ -15,6 +15,8 @@ from tool_registry.search import words
 
 _LONGEST_RESULT = 2000
 """Characters of a result that may become an argument."""
+_WHEREABOUTS = frozenset("repo repository repo_path cwd root project workspace database db bucket namespace".split())
+"""Names of parameters that say where all of a task takes place."""
 _PLACES = frozenset(words("folder directory dir there"))
 _FILES = frozenset(words("file document"))
 _ID_IN_TEXT = re.compile(r"(?:\bid\b\W{0,4}|#|\b(?:number|no\.)\s*)([\w-]+)", re.IGNORECASE)
@@ -45,7 +47,8 @@ def carried(slot: Slot, text: str, steps: Sequence[Step]) -> Claim | None:
         return None
     nouns = {*words(slot.name), *(_FILES | _PLACES if Kind.PATH in slot.kinds else ())}
     said = any(nouns & set(words(noun)) for noun in re.findall(r"\bthe\s+(\w+)", text, re.IGNORECASE))
-    return Claim(slot, len(text), len(text), value, SURE + 0.05 if said else GUESS, "as in the call before")
+    where = bool(slot.parts & _WHEREABOUTS)
+    return Claim(slot, len(text), len(text), value, SURE + 0.05 if said or where else GUESS, "as in the call before")
 
 
 def context_words(text: str, steps: Sequence[Step]) -> frozenset[str]:

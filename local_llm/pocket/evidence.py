@@ -1,5 +1,6 @@
 """What speaks for giving a value to a parameter: the words beside it, its kind, the way it points."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -43,7 +44,14 @@ OPEN_KINDS = frozenset({Kind.PATH, Kind.IDENTIFIER})
 _EMPTY = frozenset(
     "it this that them these those there here me my mine our us is are be all any now please".split()
 )
+_TYPED = frozenset({Kind.DATE, Kind.DATETIME, Kind.TIME})
+"""Kinds of values that a parameter of no declared kind is seldom meant to hold."""
+_HOLDS: dict[Kind, frozenset[str]] = {
+    kind: frozenset({"value", "when", "start", "end", "from", "to", "due", "period", "range", "year", "month", "schedule"})
+    for kind in _TYPED
+}
 _LINKS = frozenset({"of", "is", "to", "=", ":", "the", "a", "an", "as"})
+_PATH_NOUN = re.compile(r"\s+(?:folder|directory|file)$", re.IGNORECASE)
 _PERCENT = frozenset(words("percent percentage pct rate"))
 
 
@@ -60,6 +68,8 @@ class Claim:
     """Evidence, about in [0, 1]; see the constants of this module."""
     why: str
     """What speaks for it, without the value itself: "named", "an option"…"""
+    quoted: bool = False
+    """Whether the value stands in quotes, so that nothing in it is a word of the task."""
 
 
 def claim(slot: Slot, span: Span, weight: float, why: str) -> Claim:
@@ -70,11 +80,13 @@ def claim(slot: Slot, span: Span, weight: float, why: str) -> Claim:
     value = _written(slot, span)
     if value is None:
         return Claim(slot, span.start, span.end, span.text, 0.0, why)
-    return Claim(slot, span.start, span.end, value, min(weight, BESIDE) if span.doubtful else weight, why)
+    return Claim(slot, span.start, span.end, value, min(weight, BESIDE) if span.doubtful else weight, why, span.quoted)
 
 
 def _written(slot: Slot, span: Span) -> str | None:
     """The text of `span` as `slot` wants it, None when it cannot be had."""
+    if Kind.PATH in slot.kinds and span.kind is Kind.TEXT and not span.quoted and not slot.goal:
+        return _PATH_NOUN.sub("", span.text) or span.text
     if span.kind is Kind.TIME and slot.clock:
         return str(span.value)
     if not slot.dated or span.kind not in {Kind.DATE, Kind.DATETIME}:
@@ -101,6 +113,8 @@ def weighed(slot: Slot, phrase: Span, weight: float) -> float:
     """`weight`, or less where `phrase` is not of the parameter's kind: a path may be any word, a date may not."""
     if not phrase.quoted and all(word in _EMPTY for word in phrase.text.lower().split()):
         return 0.0
+    if not slot.kinds and phrase.kind in _TYPED and not phrase.quoted and not slot.free:
+        return min(weight, SURE) if slot.parts & _HOLDS.get(phrase.kind, frozenset()) else min(weight, BESIDE)
     if not slot.kinds or phrase.kind in slot.kinds:
         return weight
     one_word = slot.kinds & OPEN_KINDS and " " not in phrase.text

@@ -1,9 +1,10 @@
 """Filling the parameters of one tool: claims go in, the best set of claims that share no text comes out."""
 
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from local_llm.pocket.claims import find_claims
@@ -13,11 +14,14 @@ from local_llm.pocket.earlier import carried
 from local_llm.pocket.slots import Slot
 from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.tool_reading import ToolReading
+from tool_registry.search import words
 
 FindClaims = Callable[[TaskReading, ToolReading], Sequence[Claim]]
 """Where claims come from; the seam for a learned model."""
 
 _SENTENCE_END = re.compile(r"[.!?\n]\s")
+_FOLDERS = frozenset(words("folder directory dir"))
+_FOLDER_NOUN = re.compile(r"\s+(?:folder|directory|dir)$|^(?:folder|directory|dir)\s+", re.IGNORECASE)
 _BEAM = 16
 _CLAIMS_PER_SLOT = 5
 _REQUIRED_BONUS = 0.2
@@ -89,11 +93,32 @@ def fill(
             claims, missing = (*claims, known), [other for other in missing if other is not slot]
     if len(missing) == 1 and (rest := _rest(task, tool, missing[0], claims, taken)):
         claims, missing = (*claims, rest), []
+    claims = tuple(_into_folder(claim, claims, task) for claim in claims)
     order = {slot.name: index for index, slot in enumerate(tool.slots)}
     claims = tuple(sorted(claims, key=lambda claim: order[claim.slot.name]))
     pending = [claim.slot.path[0] for claim in claims if claim.value is PENDING]
     absent = dict.fromkeys((*(slot.path[0] for slot in missing), *pending))
     return Filling(tool, _whole_objects(tool, claims, absent), tuple(absent), answered)
+
+
+def _into_folder(claim: Claim, claims: Sequence[Claim], task: TaskReading) -> Claim:
+    """The claim of a destination that the text calls a folder, with the name of the file that goes there added."""
+    slot = claim.slot
+    if not (slot.goal and isinstance(claim.value, str) and _is_called_folder(claim, task)):
+        return claim
+    moved = [other.value for other in claims if other.slot.origin and isinstance(other.value, str)]
+    if len(moved) != 1 or "." not in posixpath.basename(moved[0]):
+        return claim
+    folder = _FOLDER_NOUN.sub("", claim.value).strip("'\"/ ") if not claim.quoted else claim.value.rstrip("/")
+    path = posixpath.join("/" + folder if claim.value.startswith("/") else folder, posixpath.basename(moved[0]))
+    return replace(claim, value=path, why="the file's name in that folder")
+
+
+def _is_called_folder(claim: Claim, task: TaskReading) -> bool:
+    after = task.after(claim.end, 1)
+    before = task.before(claim.start, 1)
+    called = any(token.stem in _FOLDERS for token in (*after, *before))
+    return called or str(claim.value).endswith("/") or bool(_FOLDER_NOUN.search(str(claim.value)))
 
 
 def _whole_objects(tool: ToolReading, claims: Sequence[Claim], absent: Collection[str]) -> tuple[Claim, ...]:

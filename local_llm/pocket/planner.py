@@ -30,8 +30,8 @@ Judge = Callable[[TaskReading, Filling, tuple[Stretch, ...]], Fit]
 Clock = Callable[[], datetime]
 """What time it is for the person who gives the task, local to them."""
 
-_LEAST = 0.42
-"""The fit below which no candidate is taken for the task's tool."""
+_LEAST, _LEAST_OF_OTHER_DEED = 0.25, 0.42
+"""The fit below which no candidate is taken for the task's tool; where it does another thing than the task wants done."""
 _TIE = 0.04
 _CLEAR = 0.15
 """Lead over the second fit: below the first number a tie, from the second on clear."""
@@ -82,7 +82,7 @@ class PocketPlanner:
             return self._none(f"{len(reading.spans)} values are too many to place in one call", candidates)
         fits = self._fits(reading, step, task.answers, candidates)
         best = fits[0]
-        if best.score < _LEAST:
+        if best.score < (_LEAST if best.agrees else _LEAST_OF_OTHER_DEED):
             named = best.filling.tool.tool.qualified
             return self._none(
                 f"no tool fits; the nearest, {named}, leaves {_listed(best.leftover)} open", candidates

@@ -35,7 +35,7 @@ _REFERENCE = re.compile(
     r"|(?P<same>the\s+same|that|this)\s+(?P<noun>[a-z]+)|(?P<it>it|them|there|that|this|the\s+same))\b",
     re.IGNORECASE,
 )
-_RUNNING_LEAD = re.compile(r"\b(?:saying|says|containing|titled|called|named)\s+(?=\S)", re.IGNORECASE)
+_RUNNING_LEAD = re.compile(r"\b(?:saying|says|containing)\s+(?=\S)", re.IGNORECASE)
 
 
 def find_references(text: str, quoted: Sequence[tuple[int, int]]) -> Iterator[Reference]:

@@ -60,6 +60,7 @@ _TENS: dict[str, int] = dict(
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _WORD = "|".join((*_TENS, *sorted(_UNITS, key=len, reverse=True)))
 _SCALE = "|".join(_SCALES)
+_DOZEN = {"dozen": 12}
 
 # "one" is a pronoun unless a noun follows it.
 _NOUN = r"\s+(?!(?:of|for|to|at|in|on|by|with|from|that|which|who|is|was|and|or|more|another)\b)[a-z]"
@@ -74,7 +75,7 @@ _TYPED = re.compile(
   | (?P<timezone>\b(?:(?:{_AREAS})/[A-Za-z_]+(?:/[A-Za-z_]+)?|UTC|GMT)\b)
   | (?P<datetime>\b\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)
   | (?P<date>(?<![\w-])\d{{4}}-\d\d-\d\d(?![\w-]))
-  | (?P<time>(?<![\w:.])(?:\d{{1,2}}:\d\d(?::\d\d)?(?:\s?[ap]\.?m\b\.?)?|\d{{1,2}}\s?[ap]m\b)(?![\w:]))
+  | (?P<time>(?<![\w:.])(?:\d{{1,2}}:\d\d(?::\d\d)?(?:\s?[apAP]\.?[mM]\b\.?)?|\d{{1,2}}\s?[apAP][mM]\b)(?![\w:]))
   | (?P<address>(?<![\w.])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d+)?(?![\w.]*\d))
   | (?P<path>(?<![\w.@*+/-])(?:
         [A-Za-z]:\\[^\s"'<>|,;]+
@@ -162,6 +163,6 @@ def _in_24_hours(found: str) -> str:
     """The time as HH:MM, "9:30 pm" as "21:30"; a time without am or pm as it stands, with two digits for the hour."""
     hour, _, rest = re.sub(r"[^\d:]", "", found).partition(":")
     number = int(hour)
-    if half := re.search(r"[ap]", found):
-        number = number % 12 + (12 if half.group() == "p" else 0)
+    if half := re.search(r"[ap]", found, re.IGNORECASE):
+        number = number % 12 + (12 if half.group() in "pP" else 0)
     return f"{number:02d}:{rest or '00'}"

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from local_llm.plan import Step
 from local_llm.pocket.dates import find_dates
+from local_llm.pocket.names import find_names
 from local_llm.pocket.references import Reference, find_references
 from local_llm.pocket.spans import Kind, Span, find_spans
 from local_llm.pocket.vocabulary import UNITS, UNMISTAKABLE, VERBS
@@ -74,6 +75,11 @@ class TaskReading:
         )
         kept = (span for span in found if not any(span.start < other.end and other.start < span.end for other in dated))
         return tuple(sorted((*kept, *dated, *pointing), key=lambda span: span.start))
+
+    @cached_property
+    def names(self) -> tuple[Span, ...]:
+        """Runs of capitalised words that are no value of another kind."""
+        return tuple(find_names(self.text, self.spans))
 
     @cached_property
     def references(self) -> tuple[Reference, ...]:

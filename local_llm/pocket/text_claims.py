@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from local_llm.pocket import vocabulary
+from local_llm.pocket.cities import find_cities
 from local_llm.pocket.evidence import (
     ANNOUNCED,
     BESIDE,
@@ -20,6 +21,7 @@ from local_llm.pocket.evidence import (
     suits,
     weighed,
 )
+from local_llm.pocket.names import is_name, leads_to
 from local_llm.pocket.slots import Slot
 from local_llm.pocket.spans import Kind, Span
 from local_llm.pocket.task_reading import TaskReading
@@ -31,6 +33,10 @@ _BEFORE_INFINITIVE = frozenset(
     "want wants need needs like love have try able how help me us you order is".split()
 )
 _PATH_NOUNS = frozenset(words("folder directory file path"))
+_LINK_WITHIN = 8
+"""How many words after a parameter's name may stand before the "is" that gives its value."""
+_GIVING = frozenset({"is", "are", ":", "="})
+_STOPS = frozenset({".", "!", "?", ";", ",", "\n", "and"})
 _SHORTER = 0.1
 """What a phrase that stops early has less than the one that runs on."""
 _DRIFT = 0.02
@@ -43,9 +49,50 @@ def text_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Cl
     yield from named(task, tool, slot)
     yield from _by_announcement(task, tool, slot)
     yield from _by_direction(task, tool, slot)
+    if Kind.TIMEZONE in slot.kinds:
+        yield from _by_city(task, slot)
+    yield from _by_linked_name(task, slot)
+    yield from _by_capitals(task, slot)
     for span in task.spans:
         if span.quoted and suits(slot, span):
-            yield claim(slot, span, FITTING if slot.free else LED if slot.required else GUESS, "quoted")
+            yield claim(slot, span, FITTING if slot.free else LED if slot.required else SURE, "quoted")
+
+
+def _by_city(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+    """The time zone of a city, for a parameter that holds one."""
+    for city in find_cities(task.text):
+        if not any(span.start < city.end and city.start < span.end for span in task.spans):
+            weight = min(FITTING + leading(task, slot, city.start), NAMED)
+            yield Claim(slot, city.start, city.end, city.value, weight, "the zone of a city")
+
+
+def _by_linked_name(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+    """What "is" or a colon gives to the parameter that is named before it: "the date I need is May 3"."""
+    for stem in slot.words:
+        for place in task.places.get(stem, ()):
+            for link in range(place + 1, min(place + _LINK_WITHIN, len(task.tokens))):
+                token = task.tokens[link]
+                if token.text in _STOPS:
+                    break
+                if token.lower in _GIVING and (phrase := task.phrase_after(link, long=False)):
+                    yield claim(slot, phrase, weighed(slot, phrase, NAMED * share(task, slot, place)), "named")
+                    break
+
+
+def _by_capitals(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+    """Capitalised names for the parameters that hold such, where the word before or after them agrees."""
+    if not is_name(slot):
+        return
+    for name in task.names:
+        lead = next((token.lower for token in task.before(name.start, 1)), "")
+        after = {token.stem for token in task.after(name.end, 1)} - {""}
+        if leads_to(slot, lead):
+            weight = LED + 0.02 * len(name.text.split()) + leading(task, slot, name.start)
+        elif after & slot.words:
+            weight = LED
+        else:
+            weight = GUESS
+        yield claim(slot, name, min(weight, FITTING), "a name")
 
 
 def named(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
@@ -139,6 +186,8 @@ def _identifier_evidence(task: TaskReading, tool: ToolReading, slot: Slot, span:
     before = task.before(span.start, 1)
     if before and before[0].stem and before[0].stem in tool.name | slot.words:
         return FITTING + 0.05
+    if before and before[0].lower in {"id", "ids", "number", "code", "#", "no", "is"}:
+        return FITTING if before[0].lower != "is" else LED
     if span.kind is Kind.IDENTIFIER:
         return SURE
     return 0.0 if any(token.stem for token in task.after(span.end, 1)) else GUESS
