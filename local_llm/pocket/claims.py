@@ -30,6 +30,9 @@ from local_llm.pocket.tool_reading import ToolReading
 from tool_registry.search import words
 
 
+_LIST_LEADS = frozenset("about have has include includes including like for in with of on using both between are want to".split())
+_LONGEST_ITEM = 4
+"""Words that one item of a list may have."""
 _SHARES = frozenset(words("percent percentage pct rate share ratio probability chance humidity"))
 
 
@@ -185,6 +188,8 @@ def _list_claims(task: TaskReading, tool: ToolReading, slot: Slot, item: Slot) -
         values = [value for span in items if (value := _item_value(item, span)) is not None]
         if values and len(values) == len(items):
             yield Claim(slot, items[0].start, items[-1].end, values, weight, why)
+    if slot.required and item.textual and not item.closed and not item.kinds:
+        yield from _plain_lists(task, tool, slot)
     claims = [claim for claim in _claims(task, tool, replace(item, name=slot.name)) if claim.weight >= SURE]
     for run in _runs(task, claims):
         weight = sum(claim.weight for claim in run) / len(run) + 0.01 * (len(run) - 1)
@@ -199,6 +204,17 @@ def _list_leads(task: TaskReading, slot: Slot) -> Iterator[tuple[int, float, str
         if lead in vocabulary.UNMISTAKABLE:
             for place in task.indices.get(lead, ()):
                 yield place, ANNOUNCED, f"after “{lead}”"
+
+
+def _plain_lists(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
+    """The lists of the task ("I have rice, beans and corn"), for a parameter that must be one; surer if it is the only such."""
+    lists = [other for other in tool.slots if other.item is not None and other.required]
+    for lead in _LIST_LEADS & task.indices.keys():
+        for place in task.indices[lead]:
+            items = task.list_after(place)
+            if len(items) > 1 and all(len(span.text.split()) <= _LONGEST_ITEM for span in items):
+                weight = SURE + 0.02 * len(items) if len(lists) == 1 else GUESS
+                yield Claim(slot, items[0].start, items[-1].end, [i.text for i in items], weight, "a list")
 
 
 def _item_value(item: Slot, span: Span) -> Any:

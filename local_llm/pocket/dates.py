@@ -24,7 +24,7 @@ _YEAR = r"(?:,?\s+(?P<year>(?:19|20)\d\d)\b)?"
 _WEEKDAY = r"(?P<weekday>mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?s?\b"
 _COUNT = rf"(?P<count>\d+|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
 _UNIT = r"(?P<unit>minute|hour|day|week|month|year)s?"
-_HOUR = r"(?P<hour>\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+_HOUR = r"(?P<hour>\d{1,2}(?::(?P<minute>\d\d))?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
 _HALF = r"(?:\s+(?:in the|at)\s+(?P<half>morning|afternoon|evening|night)|\s*(?P<half2>[ap])\.?m\b\.?)"
 
 
@@ -187,7 +187,7 @@ def _year_first(match: re.Match[str], now: datetime | None) -> _Said | None:
 
 def _clock(match: re.Match[str], now: datetime | None) -> _Said | None:
     parts = match.groupdict()
-    said = parts["hour"].lower()
+    said = parts["hour"].lower().partition(":")[0]
     hour = int(said) if said.isdigit() else int(_NUMBERS[said])
     minutes = {"half past": 30, "quarter past": 15, "quarter to": -15}.get(re.sub(r"\s+", " ", (parts.get("part") or "").lower()), 0)
     half = (parts.get("half") or parts.get("half2") or "").lower()
@@ -196,7 +196,7 @@ def _clock(match: re.Match[str], now: datetime | None) -> _Said | None:
     if half:
         late = half in {"afternoon", "evening", "night", "p"}
         hour = hour % 12 + (12 if late else 0)
-    total = (hour * 60 + minutes) % (24 * 60)
+    total = (hour * 60 + minutes + int(parts.get("minute") or 0)) % (24 * 60)
     return _Said(Kind.TIME, f"{total // 60:02d}:{total % 60:02d}", sure=bool(half) or hour > 12)
 
 
@@ -221,6 +221,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Resolve], ...] = tuple(
         (r"(?P<y>(?:19|20)\d\d)[/.](?P<m>\d{1,2})[/.](?P<d>\d{1,2})", _year_first),
         (rf"(?:(?P<part>half past|quarter past|quarter to)\s+)?{_HOUR}(?:\s+o['’]?clock)?{_HALF}", _clock),
         (rf"(?P<part>half past|quarter past|quarter to)\s+{_HOUR}", _clock),
+        (rf"(?P<half>morning|afternoon|evening)\s+(?:(?P<part>half past|quarter past|quarter to)\s+)?{_HOUR}", _clock),
         (rf"{_HOUR}\s+o['’]?clock", _clock),
         (r"(?P<noon>noon|midnight)", _noon),
     )

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from local_llm.pocket.claims import find_claims
-from local_llm.pocket.evidence import GUESS, PENDING, SURE, Claim
+from local_llm.pocket.evidence import BESIDE, GUESS, OPEN_KINDS, PENDING, SURE, Claim
 from local_llm.pocket.mention import Stretch
 from local_llm.pocket.earlier import carried
 from local_llm.pocket.slots import Slot
+from local_llm.pocket.spans import Kind
 from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.tool_reading import ToolReading
 from tool_registry.search import words
@@ -91,6 +92,8 @@ def fill(
     for slot in tuple(missing) if task.steps else ():
         if known := carried(slot, task.text, task.steps):
             claims, missing = (*claims, known), [other for other in missing if other is not slot]
+    if len(missing) == 1 and (only := _only_one_left(task, missing[0], claims, taken)):
+        claims, missing = (*claims, only), []
     if len(missing) == 1 and (rest := _rest(task, tool, missing[0], claims, taken)):
         claims, missing = (*claims, rest), []
     claims = tuple(_into_folder(claim, claims, task) for claim in claims)
@@ -146,6 +149,24 @@ def _assign(slots: Sequence[Slot], by_slot: dict[str, list[Claim]]) -> tuple[Cla
         ]
         beam = sorted((*beam, *grown), key=lambda state: -state[0])[:_BEAM]
     return beam[0][1]
+
+
+def _only_one_left(
+    task: TaskReading, slot: Slot, claims: Sequence[Claim], taken: Sequence[Stretch]
+) -> Claim | None:
+    """The one name, quote or id that no parameter took, for the one required text that is absent."""
+    if not slot.textual or slot.options or slot.kinds - OPEN_KINDS:
+        return None
+    spans = [span for span in task.spans if span.quoted or span.kind is Kind.IDENTIFIER]
+    left = [
+        span
+        for span in dict.fromkeys((*spans, *task.names))
+        if not any(_overlap(claim, span.start, span.end) for claim in claims)
+        and not any(start < span.end and span.start < end for start, end in taken)
+    ]
+    if len(left) != 1 or left[0].kind is Kind.REFERENCE or (slot.running and not left[0].quoted):
+        return None
+    return Claim(slot, left[0].start, left[0].end, left[0].text, BESIDE, "the only value left", left[0].quoted)
 
 
 def _rest(

@@ -14,6 +14,7 @@ _RUN = re.compile(
 _JOINED = re.compile(r"\s+(?:and|in|for|the)\s+", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"['’]s?$")
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;\n/]\s*|[\"“(]\s*)$")
+_SENTENCE_END = re.compile(r"\s*(?:[.!?\n]|$)")
 _NO_NAMES = frozenset(
     "i i'm i'd i'll i've id ok hi hello hey please can could would what where when who how which the a an my it is are "
     "do does yes no sure also find show get book play add tell give let make create search look need want thanks today "
@@ -29,13 +30,19 @@ PLACES = frozenset(
 )
 PEOPLE = frozenset(
     words(
-        "name person people author artist director customer patient user contact username singer band performer owner host "
-        "guest employee recipient actor composer writer creator owner player team company organization brand airline hotel "
-        "restaurant movie film song album track book title event attraction playlist station school university museum"
+        "name person people author artist director customer patient user contact singer band performer owner host guest "
+        "employee recipient actor composer writer creator player"
+    )
+)
+THINGS = frozenset(
+    words(
+        "team company organization brand airline hotel restaurant movie film song music album track book title event "
+        "attraction playlist school university museum product"
     )
 )
 _PLACE_LEADS = frozenset("in at near to from around toward towards into for of visiting through across within outside".split())
-_PEOPLE_LEADS = frozenset("by with for is am from of like see watch starring called named about".split())
+_PEOPLE_LEADS = frozenset("by with for is am from of starring named about".split())
+_THING_LEADS = frozenset("for is of like see watch play at to about the on with book".split())
 
 
 def find_names(text: str, taken: Sequence[Span]) -> Iterator[Span]:
@@ -54,7 +61,8 @@ def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     if start >= end:
         return
     alone = not re.search(r"\s", text[start:end])
-    if not (alone and _SENTENCE_START.search(text[:start])):
+    begins, ends = _SENTENCE_START.search(text[:start]), _SENTENCE_END.match(text[end:])
+    if not (alone and begins) or ends:
         yield start, end
     for joint in _JOINED.finditer(text, start, end):
         yield start, joint.start()
@@ -80,7 +88,7 @@ def is_place(slot: Slot) -> bool:
 
 def is_name(slot: Slot) -> bool:
     """Whether the parameter holds the name of somebody or something."""
-    return bool((PEOPLE | PLACES) & _said(slot)) and not slot.kinds and not slot.free
+    return bool((PEOPLE | PLACES | THINGS) & _said(slot)) and not slot.kinds and not slot.free
 
 
 def _said(slot: Slot) -> frozenset[str]:
@@ -93,4 +101,4 @@ def leads_to(slot: Slot, lead: str) -> bool:
         if slot.origin or slot.goal:
             return False
         return lead in _PLACE_LEADS
-    return lead in _PEOPLE_LEADS
+    return lead in (_THING_LEADS if THINGS & _said(slot) else _PEOPLE_LEADS)

@@ -64,6 +64,9 @@ _GROUP = re.compile(
 )
 _EXAMPLES = re.compile(r"\s*(?:e\.?g|i\.?e|for example|such as|like)\b", re.IGNORECASE)
 _NOT_OPTIONS = re.compile(r"(?:optional|required|defaults?\b.*|etc\.?|\d+-\d+)$", re.IGNORECASE)
+_ORIGIN_SAID = re.compile(r"\b(?:from|depart\w*|leaving|origin|start(?:s|ing)? (?:at|in|point))\b(?! which)", re.IGNORECASE)
+_GOAL_SAID = re.compile(r"\b(?:to$|going to|flying to|travel(?:l?ing)? to|headed to|heading to|destination|arriv\w*|drop-?off|ends? (?:at|in))\b", re.IGNORECASE)
+_ENDS_SAID_WITHIN = 120
 _SEPARATOR = re.compile(r"\s*(?:,|\||/|\bor\b|;)\s*")
 _OPTION = re.compile(r"[A-Za-z][\w.+-]+")
 _DESCRIPTION_READ = 2000
@@ -103,6 +106,10 @@ class Slot:
     """The form that dates are wanted in, for strftime; empty when none is said, and dates stay as written."""
     whole: bool
     """Whether a time of day has to stand with the date."""
+    origin: bool
+    """Whether it is where something comes from or begins."""
+    goal: bool
+    """Whether it is where something goes or ends."""
     item: "Slot | None"
     """For an array of plain values, what one item is."""
     minimum: float
@@ -115,16 +122,6 @@ class Slot:
     @property
     def textual(self) -> bool:
         return not self.types or "string" in self.types
-
-    @property
-    def origin(self) -> bool:
-        """Whether it is where something comes from or begins."""
-        return not self.parts.isdisjoint(ORIGIN_NAMES)
-
-    @property
-    def goal(self) -> bool:
-        """Whether it is where something goes or ends."""
-        return not self.parts.isdisjoint(GOAL_NAMES)
 
     @property
     def free(self) -> bool:
@@ -146,6 +143,7 @@ def read_slot(name: str, schema: Schema, *, required: bool) -> Slot:
     parts = frozenset(part.lower() for part in _NAME_PART.findall(name)) | {name.lower()}
     stems = frozenset(words(name))
     kinds = _kinds(parts, schema, description)
+    origin, goal = _ends(parts, description)
     listed = types == frozenset({"string"}) and not kinds and not declared
     return Slot(
         name=name,
@@ -160,6 +158,8 @@ def read_slot(name: str, schema: Schema, *, required: bool) -> Slot:
         about=frozenset(words(description)),
         kinds=kinds,
         announcers=tuple(_announcers(parts)),
+        origin=origin,
+        goal=goal,
         clock=bool(_CLOCK.search(description)) or schema.get("format") == "time",
         dated=next((form for form, pattern in _FORMS if pattern.search(description)), "")
         or ("%Y-%m-%d" if str(schema.get("format")) in {"date", "date-time"} else ""),
@@ -244,6 +244,15 @@ def _kinds(parts: frozenset[str], schema: Schema, description: str) -> frozenset
     if Kind.TIMEZONE in found:
         found.discard(Kind.TIME)
     return frozenset(found | _DATED if found & _DATED else found)
+
+
+def _ends(parts: frozenset[str], description: str) -> tuple[bool, bool]:
+    """Whether the parameter is where something begins, and whether it is where it ends: by its name, else its description."""
+    origin, goal = not parts.isdisjoint(ORIGIN_NAMES), not parts.isdisjoint(GOAL_NAMES)
+    if origin or goal or len(description) > _ENDS_SAID_WITHIN:
+        return origin, goal
+    origin, goal = bool(_ORIGIN_SAID.search(description)), bool(_GOAL_SAID.search(description))
+    return (origin, goal) if origin != goal else (False, False)
 
 
 def _announcers(parts: frozenset[str]) -> Iterator[tuple[str, int]]:

@@ -64,7 +64,7 @@ _DOZEN = {"dozen": 12}
 
 # "one" is a pronoun unless a noun follows it.
 _NOUN = r"\s+(?!(?:of|for|to|at|in|on|by|with|from|that|which|who|is|was|and|or|more|another)\b)[a-z]"
-_KIND_OF_GROUP = {"spelled": Kind.NUMBER, "web": Kind.URL, "address": Kind.IDENTIFIER}
+_KIND_OF_GROUP = {"spelled": Kind.NUMBER, "web": Kind.URL, "address": Kind.IDENTIFIER, "version": Kind.IDENTIFIER}
 # Earlier kinds win where two begin at the same place. A number glued to a multiplier ("10k") or an ordinal
 # ending is not read as a number at all: half a reading would be a wrong value.
 _TYPED = re.compile(
@@ -77,6 +77,7 @@ _TYPED = re.compile(
   | (?P<date>(?<![\w-])\d{{4}}-\d\d-\d\d(?![\w-]))
   | (?P<time>(?<![\w:.])(?:\d{{1,2}}:\d\d(?::\d\d)?(?:\s?[apAP]\.?[mM]\b\.?)?|\d{{1,2}}\s?[apAP][mM]\b)(?![\w:]))
   | (?P<address>(?<![\w.])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d+)?(?![\w.]*\d))
+  | (?P<version>(?<![\w.])v?\d+(?:\.\d+){{2,}}(?![\w.]*\d))
   | (?P<path>(?<![\w.@*+/-])(?:
         [A-Za-z]:\\[^\s"'<>|,;]+
       | (?:~|\.\.?)?/(?:[^\s"'`,;:<>|?()]+)?

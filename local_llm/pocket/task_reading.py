@@ -28,7 +28,7 @@ _BOUNDARIES = frozenset(
 )
 """Words that open a new part of a task; a short phrase ends before them, a long one only before announcing words."""
 _LINKS = frozenset(
-    {"is", "are", "as", "be", "of", "to", ":", "=", "the", "a", "an", "should", "will", "would", "equals"}
+    {"include", "includes", "including", "is", "are", "as", "be", "of", "to", ":", "=", "the", "a", "an", "should", "will", "would", "equals"}
 )
 _NEGATIONS = frozenset(
     {"no", "not", "without", "dont", "don't", "don’t", "never", "disable", "skip", "except", "off"}

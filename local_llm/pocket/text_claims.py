@@ -32,6 +32,8 @@ _NAME_ENDINGS = frozenset("id ids number name code identifier value address".spl
 _BEFORE_INFINITIVE = frozenset(
     "want wants need needs like love have try able how help me us you order is".split()
 )
+_INFINITIVES = frozenset(words("go be have travel leave see know learn eat stay fly take return arrive depart meet work make use"))
+_CURRENCY = frozenset(words("currency currencies"))
 _PATH_NOUNS = frozenset(words("folder directory file path"))
 _LINK_WITHIN = 8
 """How many words after a parameter's name may stand before the "is" that gives its value."""
@@ -51,6 +53,8 @@ def text_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Cl
     yield from _by_direction(task, tool, slot)
     if Kind.TIMEZONE in slot.kinds:
         yield from _by_city(task, slot)
+    if slot.words & _CURRENCY:
+        yield from _by_currency(task, tool, slot)
     yield from _by_linked_name(task, slot)
     yield from _by_capitals(task, slot)
     for span in task.spans:
@@ -64,6 +68,20 @@ def _by_city(task: TaskReading, slot: Slot) -> Iterator[Claim]:
         if not any(span.start < city.end and city.start < span.end for span in task.spans):
             weight = min(FITTING + leading(task, slot, city.start), NAMED)
             yield Claim(slot, city.start, city.end, city.value, weight, "the zone of a city")
+
+
+def _by_currency(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
+    """Currencies by their ISO 4217 codes, or by their names where each has one code."""
+    ends = [other.name for other in tool.slots if other.words & _CURRENCY]
+    found = [
+        (token, code)
+        for token in task.tokens
+        if (code := token.text if token.text in vocabulary.CURRENCIES.values() else None)
+        or (code := vocabulary.CURRENCIES.get(token.lower))
+    ]
+    for order, (token, code) in enumerate(found):
+        weight = FITTING + leading(task, slot, token.start) - _DRIFT * abs(order - ends.index(slot.name))
+        yield Claim(slot, token.start, token.end, code, weight, "a currency")
 
 
 def _by_linked_name(task: TaskReading, slot: Slot) -> Iterator[Claim]:
@@ -106,10 +124,19 @@ def named(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
             for phrase in _after_name(task, slot, last):
                 # Typed and quoted values speak for themselves; plain words lean on the words before them.
                 limit = most if phrase.kind is Kind.TEXT and not phrase.quoted else NAMED
+                if _is_plain_words(task, slot, last, phrase):
+                    limit = min(limit, SURE)
                 yield claim(slot, phrase, weighed(slot, phrase, limit) * told, "named")
                 most -= _SHORTER
             if place and stem not in nouns and not slot.free and (word := _before_name(task, place)):
                 yield claim(slot, word, BESIDE * told, "named after its value")
+
+
+def _is_plain_words(task: TaskReading, slot: Slot, last: int, phrase: Span) -> bool:
+    """Whether several plain words follow the name without "is" or a colon: "the brand perception report" is no brand."""
+    linked = task.tokens[last + 1].lower in _GIVING | {"as", "to", "of"} if last + 1 < len(task.tokens) else False
+    plain = phrase.kind is Kind.TEXT and not phrase.quoted and " " in phrase.text and phrase.text.islower()
+    return plain and not linked and not slot.free
 
 
 def _name_end(task: TaskReading, slot: Slot, place: int) -> int:
@@ -232,7 +259,7 @@ def _is_infinitive(task: TaskReading, place: int) -> bool:
         return False
     before = task.tokens[place - 1].lower if place else "want"
     following = task.tokens[place + 1].stem if place + 1 < len(task.tokens) else ""
-    return before in _BEFORE_INFINITIVE or following in vocabulary.VERBS
+    return before in _BEFORE_INFINITIVE or following in vocabulary.ACTIONS | _INFINITIVES
 
 
 def _is_tools_own(tool: ToolReading, phrase: Span) -> bool:
