@@ -3,14 +3,17 @@
 This is the part a learned model replaces: anything with the signature of `find_claims` will do.
 """
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from local_llm.pocket import vocabulary
 from local_llm.pocket.evidence import (
     ANNOUNCED,
     BESIDE,
+    FITTING,
     GUESS,
     LED,
     NAMED,
@@ -33,6 +36,7 @@ from tool_registry.search import words
 _LIST_LEADS = frozenset("about have has include includes including like for in with of on using both between are want to".split())
 _LONGEST_ITEM = 4
 """Words that one item of a list may have."""
+_BRACKETS = re.compile(r"\[[^\[\]]{1,2000}\]")
 _SHARES = frozenset(words("percent percentage pct rate share ratio probability chance humidity"))
 
 
@@ -52,6 +56,9 @@ def find_claims(task: TaskReading, tool: ToolReading) -> tuple[Claim, ...]:
 def _claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     if slot.item is not None:
         yield from _list_claims(task, tool, slot, slot.item)
+    elif slot.joined:
+        for claim in _list_claims(task, tool, slot, replace(slot, joined=False, kinds=frozenset())):
+            yield replace(claim, value=",".join(str(value) for value in claim.value))
     elif "boolean" in slot.types:
         yield from _boolean_claims(task, tool, slot)
     elif slot.options:
@@ -156,11 +163,18 @@ def _number_evidence(task: TaskReading, tool: ToolReading, slot: Slot, span: Spa
     ):
         shared = len({*words(" ".join(before)), *after} & slot.about)
         return min(0.75 + 0.05 * shared, OPTION), "a count of what the tool returns"
+    if before and (stem := "".join(words(before[0]))) and _only_of(tool, slot, stem):
+        return SURE + 0.02, "after a word that only its description says"
     near = {token.stem for token in (*task.before(span.start, 2), *task.after(span.end, 2)) if token.stem}
     shared = len(near & (slot.about | slot.words))
     if shared > 1:
         return SURE + 0.05, "described by the words beside it"
     return (BESIDE, "near a word of its description") if shared else (GUESS, "a number")
+
+
+def _only_of(tool: ToolReading, slot: Slot, stem: str) -> bool:
+    """Whether no numeric parameter but `slot` is described with `stem`."""
+    return [other.name for other in tool.slots if other.numeric and stem in other.about] == [slot.name]
 
 
 def _boolean_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
@@ -183,6 +197,9 @@ def _boolean_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterato
 
 
 def _list_claims(task: TaskReading, tool: ToolReading, slot: Slot, item: Slot) -> Iterator[Claim]:
+    for match in _BRACKETS.finditer(task.text):
+        if (listed := _json_list(item, match.group())) is not None:
+            yield Claim(slot, match.start(), match.end(), listed, FITTING, "a list")
     for place, weight, why in _list_leads(task, slot):
         items = task.list_after(place)
         values = [value for span in items if (value := _item_value(item, span)) is not None]
@@ -194,6 +211,19 @@ def _list_claims(task: TaskReading, tool: ToolReading, slot: Slot, item: Slot) -
     for run in _runs(task, claims):
         weight = sum(claim.weight for claim in run) / len(run) + 0.01 * (len(run) - 1)
         yield Claim(slot, run[0].start, run[-1].end, [claim.value for claim in run], weight, run[0].why)
+
+
+def _json_list(item: Slot, text: str) -> list[Any] | None:
+    """The items of a list in brackets, if each may be an `item`; None when it is no such list."""
+    try:
+        values = cast("list[object]", json.loads(text))
+    except ValueError:
+        return None
+    fits = all(
+        (isinstance(value, int | float) and not isinstance(value, bool)) if item.numeric else isinstance(value, str)
+        for value in values
+    )
+    return values if values and fits else None
 
 
 def _list_leads(task: TaskReading, slot: Slot) -> Iterator[tuple[int, float, str]]:

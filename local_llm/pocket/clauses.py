@@ -6,17 +6,35 @@ from functools import lru_cache
 from local_llm.pocket.task_reading import TaskReading, Token
 from local_llm.pocket.vocabulary import ACTIONS
 
-_JOINTS = frozenset({",", ";", ".", "!", "?", "&", "and", "then", "also", "afterwards", "finally", "next", "please"})
-_STRONG = frozenset({";", "then", "afterwards", "finally"})
+_STRONG = frozenset(
+    "; then afterwards afterward finally lastly secondly thirdly additionally furthermore moreover subsequently".split()
+)
 """Joints that say that something comes after; the others may as well join two things of one step."""
+_JOINTS = _STRONG | frozenset({",", ".", "!", "?", "&", "and", "also", "next", "please"})
 _AFTER_THAT = ("after", "that")
 _COURTESIES = tuple(
     tuple(courtesy.split())
     for courtesy in (
-        "please", "kindly", "can you please", "could you please", "can you", "could you", "would you", "will you",
-        "i want to", "i want you to", "i need to", "i need you to", "i'd like to", "i would like to", "let's", "you can",
+        "please", "kindly", "also", "can you please", "could you please", "can you", "could you", "would you", "will you",
+        "let's", "you can",
     )
 )  # fmt: skip
+_WISHES = tuple(
+    tuple(wish.split())
+    for wish in (
+        "i want to", "i want you to", "i want", "i need to", "i need you to", "i need", "i'd like to", "i would like to",
+        "i'd like", "i would like", "i also need to", "i also need", "i also want to", "i also want", "i require",
+        "i am also interested in", "i'm also interested in", "i would also like to", "i'd also like to",
+        "i'm looking for", "i am looking for",
+    )
+)  # fmt: skip
+"""How people begin a wish; a second one is more of the first, unless a word such as "additionally" says otherwise."""
+_THANKS = frozenset(
+    "provide give gather retrieve get show tell send let present return share the requested required this that these all "
+    "information info results result details data answer answers me us it them to with know and please thank thanks you "
+    "soon as possible when done for".split()
+)
+"""Words of a last sentence that asks for nothing new."""
 _ASKING = frozenset({"what", "what's", "which", "who", "where", "how"})
 _OBJECTS = frozenset(
     "the a an my our your his her their its it them that this these those all every each any some both there for to "
@@ -38,7 +56,14 @@ def clauses(text: str) -> tuple[str, ...]:
     cuts = list(_cuts(task))
     starts = [0, *(start for _, start in cuts)]
     ends = [*(end for end, _ in cuts), len(text)]
-    return tuple(text[start:end].strip() for start, end in zip(starts, ends, strict=True))
+    found = tuple(text[start:end].strip() for start, end in zip(starts, ends, strict=True))
+    return found if len(found) == 1 or not _is_thanks(found[-1]) else found[:-1]
+
+
+def _is_thanks(clause: str) -> bool:
+    """Whether a clause only asks for the answer: "and give it to me"; "show it" alone may mean a step."""
+    words = [token.lower for token in TaskReading(clause).tokens if token.text[0].isalnum()]
+    return len(words) > 2 and all(word in _THANKS for word in words) and bool({"me", "us", "know"} & set(words))
 
 
 @lru_cache(maxsize=256)
@@ -99,9 +124,16 @@ def _is_inside_word(task: TaskReading, token: Token) -> bool:
 
 def _is_step(task: TaskReading, begun: int, ended: int, following: int, *, strong: bool) -> bool:
     """Whether tokens from `following` on are a step, given that one from `begun` to `ended` comes before."""
-    if not any(_acts(task, index) for index in range(begun, ended)):
+    wished = _past(task, begun, _WISHES) > begun
+    if not (wished or any(_acts(task, index) for index in range(begun, ended))):
         return False
     verb = _past_courtesies(task, following)
+    sentence = any(token.text in {".", "!", "?"} for token in task.tokens[ended:following])
+    if wished and sentence and not strong and not _says_also(task, ended, verb):
+        return False
+    wish = _past(task, verb, _WISHES)
+    if wish > verb:
+        return (strong or _says_also(task, ended, wish)) and not _is_in_running_text(task, begun, ended, strong=strong)
     token = task.tokens[verb]
     if task.in_value(token):
         return False
@@ -119,12 +151,23 @@ def _acts(task: TaskReading, index: int) -> bool:
     return token.lower in _ASKING
 
 
+def _says_also(task: TaskReading, first: int, last: int) -> bool:
+    return any(token.lower == "also" for token in task.tokens[first:last])
+
+
 def _past_courtesies(task: TaskReading, index: int) -> int:
-    for courtesy in _COURTESIES:
-        end = index + len(courtesy)
-        if end < len(task.tokens) and tuple(token.lower for token in task.tokens[index:end]) == courtesy:
-            return _past_courtesies(task, end)
-    return index
+    following = _past(task, index, _COURTESIES)
+    return index if following == index else _past_courtesies(task, following)
+
+
+def _past(task: TaskReading, index: int, openings: tuple[tuple[str, ...], ...]) -> int:
+    """The token after the longest of `openings` that stands at `index`; `index` itself when none does."""
+    ends = (
+        index + len(opening)
+        for opening in openings
+        if tuple(token.lower for token in task.tokens[index : index + len(opening)]) == opening
+    )
+    return max((end for end in ends if end < len(task.tokens)), default=index)
 
 
 def _has_object(task: TaskReading, verb: int) -> bool:

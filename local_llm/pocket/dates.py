@@ -25,7 +25,7 @@ _WEEKDAY = r"(?P<weekday>mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:
 _COUNT = rf"(?P<count>\d+|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
 _UNIT = r"(?P<unit>minute|hour|day|week|month|year)s?"
 _HOUR = r"(?P<hour>\d{1,2}(?::(?P<minute>\d\d))?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
-_HALF = r"(?:\s+(?:in the|at)\s+(?P<half>morning|afternoon|evening|night)|\s*(?P<half2>[ap])\.?m\b\.?)"
+_HALF = r"(?:\s+(?:in the|at)\s+(?P<half>morning|afternoon|evening|night)|\s*(?P<half2>[ap])(?:\.m\.|m\b))"
 
 
 @dataclass(frozen=True, slots=True)

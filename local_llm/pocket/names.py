@@ -7,7 +7,7 @@ from local_llm.pocket.slots import Slot
 from local_llm.pocket.spans import Kind, Span
 from tool_registry.search import words
 
-_WORD = r"(?:[A-Z][\w'’-]*|[A-Z]\.)"
+_WORD = r"(?:(?:Dr|Mr|Mrs|Ms|Prof|St)\.|[A-Z][\w'’-]*|[A-Z]\.)"
 _RUN = re.compile(
     rf"(?<![\w.])(?:{_WORD})(?:(?:\s+(?:of|the|and|de|la|van|von|der|in|for|&)\s+(?:the\s+)?|\s+|,\s+(?=[A-Z]{{2}}\b))(?:{_WORD}|\d+\b))*"
 )
@@ -65,8 +65,9 @@ def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     if not (alone and begins) or ends:
         yield start, end
     for joint in _JOINED.finditer(text, start, end):
-        yield start, joint.start()
-        yield _trimmed(text, joint.end(), end)
+        if joint.group().strip().lower() != "and" or re.search(r"\s", text[joint.end() : end]):
+            yield start, joint.start()
+            yield _trimmed(text, joint.end(), end)
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

@@ -67,6 +67,7 @@ _NOT_OPTIONS = re.compile(r"(?:optional|required|defaults?\b.*|etc\.?|\d+-\d+)$"
 _ORIGIN_SAID = re.compile(r"\b(?:from|depart\w*|leaving|origin|start(?:s|ing)? (?:at|in|point))\b(?! which)", re.IGNORECASE)
 _GOAL_SAID = re.compile(r"\b(?:to$|going to|flying to|travel(?:l?ing)? to|headed to|heading to|destination|arriv\w*|drop-?off|ends? (?:at|in))\b", re.IGNORECASE)
 _ENDS_SAID_WITHIN = 120
+_JOINED = re.compile(r"\bcomma[- ](?:separated|delimited)", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s*(?:,|\||/|\bor\b|;)\s*")
 _OPTION = re.compile(r"[A-Za-z][\w.+-]+")
 _DESCRIPTION_READ = 2000
@@ -112,6 +113,8 @@ class Slot:
     """Whether it is where something goes or ends."""
     item: "Slot | None"
     """For an array of plain values, what one item is."""
+    joined: bool
+    """Whether it is one text that lists several values, with commas between them."""
     minimum: float
     maximum: float
 
@@ -167,6 +170,7 @@ def read_slot(name: str, schema: Schema, *, required: bool) -> Slot:
         item=next(
             (_item(name, branch, description) for branch in branches if "array" in _types(branch)), None
         ),
+        joined=types == frozenset({"string"}) and bool(_JOINED.search(description)),
         minimum=_bound(branches, "minimum", float("-inf")),
         maximum=_bound(branches, "maximum", float("inf")),
     )
