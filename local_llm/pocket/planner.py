@@ -1,14 +1,20 @@
 """The pocket planner: reads a task, fills each likely tool, judges the fits, and says how sure it is."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from local_llm.plan import Call, NoPlan, Plan, Task
+from local_llm.plan import Call, Finished, NoPlan, Plan, Task
 from local_llm.pocket.choose import Fit, judge
 from local_llm.pocket.claims import find_claims
+from local_llm.pocket.clauses import clauses
+from local_llm.pocket.correct import corrected
+from local_llm.pocket.dates import said_now
 from local_llm.pocket.evidence import SURE
 from local_llm.pocket.fill import Filling, FindClaims, fill
 from local_llm.pocket.mention import Stretch, named_server
+from local_llm.pocket.steps import NextStep, next_step
 from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.tool_reading import ToolReading, read_tool
 from tool_registry import Candidate, ToolEntry
@@ -21,8 +27,11 @@ MOST_VALUES = 60
 
 Judge = Callable[[TaskReading, Filling, tuple[Stretch, ...]], Fit]
 
-_LEAST = 0.42
-"""The fit below which no candidate is taken for the task's tool."""
+Clock = Callable[[], datetime]
+"""What time it is for the person who gives the task, local to them."""
+
+_LEAST, _LEAST_OF_OTHER_DEED = 0.25, 0.42
+"""The fit below which no candidate is taken for the task's tool; where it does another thing than the task wants done."""
 _TIE = 0.04
 _CLEAR = 0.15
 """Lead over the second fit: below the first number a tie, from the second on clear."""
@@ -30,6 +39,8 @@ _WHOLE = 0.85
 """The fit from which on a tool is as sure as it gets."""
 _MOST = 0.95
 """Nothing read without a model is surer than this."""
+_SAME_SERVER = 0.1
+"""What a tool of the server of the step before has over another that fits as well."""
 _KNOWN_LIMIT = 4096
 
 
@@ -42,35 +53,36 @@ class PocketPlanner:
 
     name = "pocket"
 
-    def __init__(self, find: FindClaims = find_claims, judge: Judge = judge) -> None:
+    def __init__(
+        self, find: FindClaims = find_claims, judge: Judge = judge, *, clock: Clock | None = None
+    ) -> None:
         self._find = find
         self._judge = judge
+        self._clock = clock
         self._known: dict[int, ToolReading] = {}
 
-    async def plan(self, task: Task, candidates: Sequence[Candidate]) -> Plan | NoPlan:
-        """The call among `candidates` that the task asks for, or why there is none. Never raises."""
+    async def plan(self, task: Task, candidates: Sequence[Candidate]) -> Plan | NoPlan | Finished:
+        """The call among `candidates` that comes next for the task, or why there is none. Never raises."""
         if len(task.text) > LONGEST_TASK:
             return self._none(f"a task of {len(task.text)} characters is too long to plan here", candidates)
+        if task.corrects:
+            return corrected(self.name, task, candidates)
+        step = next_step(task)
+        if step is None:
+            return Finished(self.name, f"each of the {len(clauses(task.text))} steps of the task is done")
         if not candidates:
             return self._none("no tool shares a word with the task", candidates)
-        return self._plan(task, candidates)
+        return self._plan(task, step, candidates)
 
-    def _plan(self, task: Task, candidates: Sequence[Candidate]) -> Plan | NoPlan:
-        reading = TaskReading(task.text)
+    def _plan(self, task: Task, step: NextStep, candidates: Sequence[Candidate]) -> Plan | NoPlan:
+        _, now = said_now(task.text, self._clock() if self._clock else None)
+        text, _ = said_now(step.text, None)
+        reading = TaskReading(text, step.done, now)
         if len(reading.spans) > MOST_VALUES:
             return self._none(f"{len(reading.spans)} values are too many to place in one call", candidates)
-        server, mention = named_server(task.text, (candidate.tool.upstream for candidate in candidates))
-        fits = sorted(
-            (
-                self._fit(reading, candidate.tool, task.answers, (mention,))
-                for candidate in candidates
-                if server in {None, candidate.tool.upstream}
-            ),
-            key=lambda fit: -fit.score,
-        )
+        fits = self._fits(reading, step, task.answers, candidates)
         best = fits[0]
-        others = _alternatives(fits, candidates)
-        if best.score < _LEAST:
+        if best.score < (_LEAST if best.agrees else _LEAST_OF_OTHER_DEED):
             named = best.filling.tool.tool.qualified
             return self._none(
                 f"no tool fits; the nearest, {named}, leaves {_listed(best.leftover)} open", candidates
@@ -80,10 +92,33 @@ class PocketPlanner:
             call=Call(best.filling.tool.tool, best.filling.arguments),
             confidence=_confidence(best, rival),
             planner=self.name,
-            reason=_reason(best, rival),
+            reason=step.numbered(_reason(best, rival)),
             missing=best.filling.missing,
-            alternatives=others,
+            alternatives=_alternatives(fits, candidates),
+            last=step.last,
         )
+
+    def _fits(
+        self,
+        reading: TaskReading,
+        step: NextStep,
+        answers: Mapping[str, Any],
+        candidates: Sequence[Candidate],
+    ) -> list[Fit]:
+        """How each candidate fits the step, best first: those of the server it names, or of the one named before it."""
+        server, mention = named_server(reading.text, (candidate.tool.upstream for candidate in candidates))
+        fits = sorted(
+            (
+                self._fit(reading, candidate.tool, answers, (mention,))
+                for candidate in candidates
+                if server in {None, candidate.tool.upstream}
+            ),
+            key=lambda fit: -fit.score,
+        )
+        if server is None and step.done:
+            before, _ = named_server(step.before, (candidate.tool.upstream for candidate in candidates))
+            return _preferring(fits, before or step.done[-1].call.tool.upstream, only=before is not None)
+        return fits
 
     def _fit(
         self, reading: TaskReading, tool: ToolEntry, answers: Mapping[str, Any], taken: tuple[Stretch, ...]
@@ -102,6 +137,18 @@ class PocketPlanner:
 
     def _none(self, reason: str, candidates: Sequence[Candidate]) -> NoPlan:
         return NoPlan(self.name, reason, tuple(candidates))
+
+
+def _preferring(fits: Sequence[Fit], upstream: str, *, only: bool) -> list[Fit]:
+    """The fits with those of `upstream` first where they are about as good; nothing but them if `only` and one fits."""
+    own = [fit for fit in fits if fit.filling.tool.tool.upstream == upstream]
+    if only and own and own[0].score >= _LEAST:
+        return own
+    preferred = (
+        replace(fit, score=fit.score + _SAME_SERVER) if fit.filling.tool.tool.upstream == upstream else fit
+        for fit in fits
+    )
+    return sorted(preferred, key=lambda fit: -fit.score)
 
 
 def _rival(best: Fit, fits: Sequence[Fit]) -> Fit | None:

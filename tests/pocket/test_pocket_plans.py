@@ -42,6 +42,7 @@ async def test_a_task_becomes_the_call_it_asks_for(case: dict[str, Any]) -> None
     assert f"{plan.call.tool.upstream}/{plan.call.tool.name}" == case["tool"], plan.reason
     assert dict(plan.call.arguments) == case["arguments"], plan.reason
     assert plan.missing == tuple(case["missing"])
+    assert plan.last is case.get("last", True)
 
 
 @pytest.mark.parametrize("case", [case for case in PLANS if case["tool"]], ids=case_id)
