@@ -150,6 +150,9 @@ class Desk:
             self._repairs,
         )
         trace = Trace()
+        if board.journal:
+            # So that a task is known of even if the process dies over it.
+            await board.journal.record_task(asked.begun)
         try:
             outcome = await carry_out(task, ports, dry_run=dry_run, trace=trace)
         except BaseException as error:

@@ -1,31 +1,27 @@
-"""Outcomes and calls as journal records."""
+"""Outcomes and calls as journal records. The one place that knows the pipeline's values and the journal's alike."""
 
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
 
 import anyio
+import orjson
 from mcp import MCPError
 
 from local_llm import NoPlan, Plan
 from mcp_proxy import journal
-from mcp_proxy.journal import CallRecord, Decision, TaskRecord, new_id
+from mcp_proxy.journal import CallRecord, SpendRecord, StepRecord, TaskRecord, new_id
+from mcp_proxy.journal_records import CandidateRecord
 from mcp_proxy.person import InputNeeded
 from mcp_proxy.pipeline import Ending, Outcome, Trace
 from mcp_proxy.proposals import Usage
 from mcp_proxy.upstreams import UpstreamUnavailableError
-from tool_registry import ToolEntry
+from tool_registry import Candidate, Repair, ToolEntry
 
-_DECISIONS: Mapping[Ending, Decision] = {
-    Ending.DONE: "execute",
-    Ending.PLANNED: "dry_run",
-    Ending.NEEDS: "ask",
-    Ending.DECLINED: "ask",
-    Ending.UNSURE: "escalate",
-    Ending.REFUSED: "refuse",
-}
+_ESCALATOR = "claude"
+"""Who was paid, as long as an outcome does not say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +33,27 @@ class Asked:
     profile: str
     id: str = field(default_factory=new_id)
 
+    @property
+    def begun(self) -> TaskRecord:
+        """The task for the journal, before anything was done for it."""
+        return TaskRecord(**asdict(self))
+
 
 def task_record(asked: Asked, outcome: Outcome) -> TaskRecord:
     """A finished task for the journal."""
-    result: journal.Outcome | None = None
-    if outcome.result is not None:
-        result = _told(outcome.result)
-    elif outcome.ending is Ending.DECLINED:
-        result = "declined"
+    ending = outcome.ending
     return TaskRecord(
         **asdict(asked),
-        decision=_DECISIONS[outcome.ending],
+        ending=ending.value,
         reason=outcome.reason,
-        outcome=result,
+        planner=outcome.plan.planner,
+        asked="ask" in outcome.milliseconds or ending in {Ending.NEEDS, Ending.DECLINED},
+        route=outcome.route,
+        candidates=_candidates(outcome.candidates),
+        milliseconds=outcome.milliseconds,
         duration_ms=sum(outcome.milliseconds.values()),
-        **_planned(outcome.plan),
-        **_spent(outcome.usage),
+        steps=_steps(outcome.plan, outcome.repairs, outcome.result, outcome.milliseconds.get("call")),
+        spends=_spends(outcome.usage),
     )
 
 
@@ -60,30 +61,78 @@ def unfinished_record(asked: Asked, trace: Trace, error: BaseException) -> TaskR
     """A task that an exception ended: its upstream failed, it was cancelled, or it waits for a stateless client."""
     waits = isinstance(error, InputNeeded)
     cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+    unanswered = isinstance(error, UpstreamUnavailableError | MCPError) and not waits
+    steps = _steps(trace.plan, trace.repairs, None, None)
     return TaskRecord(
         **asdict(asked),
-        decision="ask" if waits else "execute",
+        ending="needs" if waits else "cancelled" if cancelled else "failed",
         reason=trace.route[-1] if trace.route else "",
-        outcome=None if waits else "cancelled" if cancelled else "failed",
+        planner=trace.plan.planner if trace.plan else None,
+        asked=waits,
         error=None if waits or cancelled else str(error),
+        route=tuple(trace.route),
+        milliseconds=trace.milliseconds,
         duration_ms=sum(trace.milliseconds.values()),
-        **_planned(trace.plan),
-        **_spent(trace.usage),
+        steps=tuple(replace(step, outcome="failed" if unanswered else None) for step in steps),
+        spends=_spends(trace.usage),
     )
 
 
-def _planned(plan: Plan | NoPlan | None) -> dict[str, Any]:
-    call = plan.call if isinstance(plan, Plan) else None
-    return {
-        "planner": plan.planner if plan else None,
-        "confidence": plan.confidence if isinstance(plan, Plan) else None,
-        "tool": call.tool.qualified if call else None,
-        "arguments": call.arguments if call else None,
-    }
+def _steps(
+    plan: Plan | NoPlan | None,
+    repairs: tuple[Repair, ...],
+    result: Mapping[str, Any] | None,
+    milliseconds: float | None,
+) -> tuple[StepRecord, ...]:
+    """A plan, and what came of it if its call was made."""
+    if not isinstance(plan, Plan):
+        return ()
+    step = StepRecord(
+        tool=plan.call.tool.qualified,
+        upstream=plan.call.tool.upstream,
+        arguments=plan.call.arguments,
+        planner=plan.planner,
+        confidence=plan.confidence,
+        reason=plan.reason,
+        repairs=tuple(map(str, repairs)),
+        missing=plan.missing,
+        outcome=None if result is None else _told(result),
+        result_size=None if result is None else size_of(result),
+        result_kind="" if result is None else kind_of(result),
+        duration_ms=milliseconds,
+    )
+    return (step,)
 
 
-def _spent(usage: Usage | None) -> dict[str, Any]:
-    return asdict(usage) if usage else {}
+def _candidates(candidates: tuple[Candidate, ...]) -> tuple[CandidateRecord, ...]:
+    return tuple(CandidateRecord(each.tool.qualified, round(each.score, 4)) for each in candidates)
+
+
+def _spends(usage: Usage | None) -> tuple[SpendRecord, ...]:
+    return (SpendRecord(provider=_ESCALATOR, **asdict(usage)),) if usage else ()
+
+
+def size_of(result: Mapping[str, Any]) -> int:
+    """How long a tool's answer is, in characters: its text and data, else its structured content."""
+    lengths = [len(str(block.get("text") or block.get("data") or "")) for block in _blocks(result)]
+    if not any(lengths) and result.get("structuredContent"):
+        return len(orjson.dumps(result["structuredContent"], default=str))
+    return sum(lengths)
+
+
+def kind_of(result: Mapping[str, Any]) -> str:
+    """The kinds of content in a tool's answer, such as "text" or "text+image"."""
+    kinds = [str(block.get("type", "?")) for block in _blocks(result)]
+    if result.get("structuredContent") is not None:
+        kinds.append("structured")
+    return "+".join(dict.fromkeys(kinds))
+
+
+def _blocks(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The content blocks of a result, which may be malformed: upstreams have their say in it."""
+    content = result.get("content")
+    every = cast("list[Any]", content) if isinstance(content, list) else []
+    return [cast("Mapping[str, Any]", block) for block in every if isinstance(block, dict)]
 
 
 @dataclass(slots=True)
