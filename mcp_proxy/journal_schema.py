@@ -24,14 +24,15 @@ CREATE INDEX IF NOT EXISTS calls_by_task ON calls (task_id);
 
 _VERSION_2 = "ALTER TABLE tasks ADD COLUMN profile TEXT NOT NULL DEFAULT '';"
 
-# Up to version 2 a task was one call, and nobody but Claude was ever paid.
+# Up to version 2 a task was one call, and nobody but Claude was ever paid. Its tables were all WITHOUT ROWID, where
+# a row of more than a quarter of a page takes a page to itself.
 _VERSION_3 = """
 CREATE TABLE steps (
     task_id TEXT NOT NULL, n INTEGER NOT NULL, tool TEXT NOT NULL, upstream TEXT NOT NULL, arguments TEXT,
     planner TEXT NOT NULL, confidence REAL, decision TEXT NOT NULL, outcome TEXT, error TEXT,
     result_size INTEGER, result_kind TEXT NOT NULL DEFAULT '', duration_ms REAL, detail TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (task_id, n)
-) WITHOUT ROWID;
+);
 CREATE TABLE spends (
     task_id TEXT NOT NULL, n INTEGER NOT NULL, at TEXT NOT NULL, provider TEXT NOT NULL, profile TEXT NOT NULL,
     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
@@ -41,7 +42,7 @@ CREATE INDEX spends_by_provider ON spends (provider, at);
 CREATE TABLE feedback (
     about TEXT PRIMARY KEY, at TEXT NOT NULL, client TEXT NOT NULL, verdict TEXT NOT NULL,
     tool TEXT, arguments TEXT, note TEXT NOT NULL
-) WITHOUT ROWID;
+);
 INSERT INTO steps (task_id, n, tool, upstream, arguments, planner, confidence, decision, outcome)
     SELECT id, 0, tool, coalesce((SELECT upstream FROM calls WHERE task_id = tasks.id), ''), arguments,
         coalesce(planner, ''), confidence, decision,
@@ -56,7 +57,7 @@ CREATE TABLE tasks (
     id TEXT PRIMARY KEY, started_at TEXT NOT NULL, client TEXT NOT NULL, profile TEXT NOT NULL, text TEXT NOT NULL,
     ending TEXT NOT NULL, reason TEXT NOT NULL, strategy TEXT NOT NULL, privacy TEXT NOT NULL, planner TEXT,
     asked INTEGER NOT NULL, error TEXT, duration_ms REAL, detail TEXT NOT NULL
-) WITHOUT ROWID;
+);
 INSERT INTO tasks
     SELECT id, started_at, client, profile, text,
         CASE WHEN outcome IN ('failed', 'cancelled', 'declined') THEN outcome ELSE CASE decision
@@ -65,6 +66,15 @@ INSERT INTO tasks
         reason, '', '', planner, decision = 'ask', error, duration_ms, '{}'
     FROM old_tasks;
 DROP TABLE old_tasks;
+ALTER TABLE calls RENAME TO old_calls;
+CREATE TABLE calls (
+    id TEXT PRIMARY KEY, started_at TEXT NOT NULL, client TEXT NOT NULL, task_id TEXT,
+    tool TEXT NOT NULL, upstream TEXT NOT NULL, arguments TEXT,
+    outcome TEXT NOT NULL, error TEXT, duration_ms REAL
+);
+INSERT INTO calls SELECT * FROM old_calls;
+DROP TABLE old_calls;
+CREATE INDEX calls_by_task ON calls (task_id) WHERE task_id IS NOT NULL;
 """
 
 _STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
