@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mcp_proxy.journal_records import Ending, Rate, Record, Spent
+from mcp_proxy.journal_records import CallRecord, Ending, Rate, Record, Spent
 from mcp_proxy.journal_rows import call_of, dicts, stamp, tasks_of
 
-_BEFORE_ALL = "0"
+BEFORE_ALL = "0"
 """No later than any moment."""
 
 _OUTCOMES = {"done": ("ok", "tool_error"), "failed": ("failed",), "cancelled": ("cancelled",)}
@@ -41,7 +41,7 @@ def entries(connection: sqlite3.Connection, wanted: Wanted, limit: int) -> tuple
     values = {
         "tool": wanted.tool,
         "client": wanted.client,
-        "since": stamp(wanted.since) if wanted.since else _BEFORE_ALL,
+        "since": stamp(wanted.since) if wanted.since else BEFORE_ALL,
         "ending": wanted.ending or "",
         "limit": limit,
     }
@@ -69,7 +69,7 @@ def with_id(connection: sqlite3.Connection, start: str, limit: int = 5) -> tuple
     return _sorted(tasks, calls)[:limit]
 
 
-def calls_for(connection: sqlite3.Connection, task_id: str) -> tuple[Record, ...]:
+def calls_for(connection: sqlite3.Connection, task_id: str) -> tuple[CallRecord, ...]:
     """The calls made for a task, oldest first."""
     rows = dicts(connection, "SELECT * FROM calls WHERE task_id = ? ORDER BY id", (task_id,))
     return tuple(map(call_of, rows))

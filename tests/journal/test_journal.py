@@ -44,7 +44,8 @@ async def journal(path: Path) -> AsyncGenerator[Journal]:
 
 
 def task(text: str = "read a file", **fields: Any) -> TaskRecord:
-    return TaskRecord(client="claude-code", text=text, **{"ending": "done", "reason": "sure", **fields})
+    whole: dict[str, Any] = {"ending": "done", "reason": "sure", **fields}
+    return TaskRecord(client="claude-code", text=text, **whole)
 
 
 def step(planner: str = "pocket", tool: str = "files__read", **fields: Any) -> StepRecord:
