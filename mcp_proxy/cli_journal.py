@@ -18,7 +18,7 @@ from mcp_proxy import __version__
 from mcp_proxy.catalog_cache import CatalogCache
 from mcp_proxy.cli_options import configured, json_flag
 from mcp_proxy.config import ConfigError, Settings, load
-from mcp_proxy.feedback import Correction, FeedbackArguments, contradiction, doubts, feedback_record
+from mcp_proxy.feedback import FeedbackArguments, contradiction, doubts, feedback_record
 from mcp_proxy.journal_account import account, as_dict, local_time
 from mcp_proxy.journal_queries import Wanted, calls_for, entries, with_id
 from mcp_proxy.journal_reading import JournalUnreadableError, reading, writing
@@ -142,12 +142,12 @@ def feedback(
 ) -> None:
     """Say whether a task or call was what was wanted. Said again, it replaces what was said before."""
     settings = _settings(config)
-    right = correct and Correction(tool=correct[0], arguments=dict(json_object(correct[1], "the correction")))
+    right = correct and {"tool": correct[0], "arguments": json_object(correct[1], "the correction")}
     with _journal(settings, writing) as connection:
         record = _chosen(connection, which)
         try:
             given = FeedbackArguments.model_validate(
-                {"id": record.id, "verdict": verdict, "correct": right or None, "note": note}
+                {"id": record.id, "verdict": verdict, "correct": right, "note": note}
             )
         except ValidationError as error:
             raise click.UsageError("; ".join(each["msg"] for each in error.errors())) from error

@@ -88,22 +88,22 @@ def _share(part: int, whole: int) -> float | None:
 def _summary(stats: Stats, prices: Prices | None) -> Iterator[tuple[str, str]]:
     total, shares = stats.total, _shares(stats.total)
     yield "direct calls", f"{total.calls:,}"
-    yield "  answered without an error", _percent(shares["calls_ok"])
-    yield "  took, p50 / p95 / p99", _times(stats.calls)
+    yield "direct calls answered, without an error", _percent(shares["calls_ok"])
+    yield "direct calls took, p50 / p95 / p99", _times(stats.calls)
     yield "tasks", f"{total.tasks:,}"
-    yield "  not at an end", f"{total.running:,}"
-    yield "  dry runs, not counted", f"{total.dry_runs:,}"
-    yield "  done", _percent(shares["done"])
-    yield "  of these, without paying anybody", _percent(shares["local"])
-    yield "  escalated", _percent(shares["escalated"])
-    yield "  asked a person", _percent(shares["asked"])
-    yield "  took, p50 / p95 / p99", _times(stats.tasks)
+    yield "tasks not at an end", f"{total.running:,}"
+    yield "dry runs, not counted", f"{total.dry_runs:,}"
+    yield "tasks done, without an error", _percent(shares["done"])
+    yield "of these, done without paying anybody", _percent(shares["local"])
+    yield "tasks escalated", _percent(shares["escalated"])
+    yield "tasks that asked a person", _percent(shares["asked"])
+    yield "tasks took, p50 / p95 / p99", _times(stats.tasks)
     yield "feedback, good / bad", f"{stats.good:,} / {stats.bad:,}"
     yield "cost", _dollars(total.cost)
     saved = savings(stats, prices)
     in_dollars = "" if saved.dollars is None else f", {_dollars(saved.dollars)}"
     yield "saved against passing every task on", f"{saved.tokens:,} tokens{in_dollars}"
-    yield "  assuming", saved.assumption
+    yield "assuming", saved.assumption
 
 
 def _day(day: Period) -> tuple[object, ...]:

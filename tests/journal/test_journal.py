@@ -175,6 +175,7 @@ async def test_a_cancelled_call_is_recorded_too(journal: Journal) -> None:
         scope.cancel()
         await journal.record_call(call(outcome="cancelled"))
     (only,) = await journal.recent()
+    assert isinstance(only, CallRecord)
     assert only.outcome == "cancelled"
 
 
