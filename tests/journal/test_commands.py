@@ -8,15 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
+import anyio
 import pytest
 from click.testing import CliRunner, Result
 
-from mcp_proxy.cli import main
+from mcp_proxy.cli_journal import COMMANDS
 from mcp_proxy.journal import CallRecord, FeedbackRecord, Journal, SpendRecord, StepRecord, TaskRecord
 from mcp_proxy.journal_records import CandidateRecord, Record
-from tests.serving import configured, demo, outcome_of, serving
+from tests.serving import command, configured, demo, outcome_of, serving
 
+NAMED = {each.name: each for each in COMMANDS}
 NOW = datetime.now(UTC)
 PRICES = {"input": 1.0, "output": 5.0, "cache_write": 1.25, "cache_read": 0.1}
 READ_ONLY = (("log",), ("explain", "last"), ("stats", "--daily"))
@@ -34,8 +35,9 @@ def journal(tmp_path: Path) -> Path:
     return tmp_path / "journal.sqlite"
 
 
-def run(config: Path, *args: str) -> Result:
-    return CliRunner().invoke(main, ["-c", str(config), *args])
+def run(config: Path, name: str, *args: str) -> Result:
+    """A command in this process, which leaves the log of the process as it is."""
+    return CliRunner().invoke(NAMED[name], ["-c", str(config), *args])
 
 
 def shown(config: Path, *args: str) -> Any:
@@ -234,8 +236,8 @@ async def test_feedback_is_given_replaced_and_doubted_where_it_does_not_fit(
 ) -> None:
     await recorded(journal, [task()])
     assert run(config, "feedback", "last", "good").exit_code == 0
-    # From now on the tools of the clock are known.
-    assert (await anyio.to_thread.run_sync(run, config, "tools")).exit_code == 0
+    start = command(config, "tools")  # from now on the tools of the clock are known
+    assert (await anyio.run_process([start.command, *start.args], env=start.env)).returncode == 0
     right = ("clock__days_between", '{"start": 7}')
     ran = run(config, "feedback", "last", "bad", "--correct", *right, "--note", "password=hunter2hunter2")
     assert ran.exit_code == 0, ran.output

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -268,6 +269,28 @@ async def test_several_processes_share_one_file(path: Path) -> None:
     assert len(kept) == 300
 
 
+async def test_many_tasks_at_once_begin_and_end_through_several_connections(path: Path) -> None:
+    journals = [await Journal.open(path) for _ in range(3)]
+    tasks = [(journal, task(ending="running")) for journal in journals for _ in range(50)]
+
+    async def carried_out(journal: Journal, begun: TaskRecord) -> None:
+        await journal.record_task(begun)
+        await journal.record_call(call(task_id=begun.id))
+        await journal.record_task(replace(begun, ending="done", steps=(step(outcome="ok"),)))
+
+    with capture_logs() as logs:
+        async with anyio.create_task_group() as group:
+            for journal, begun in tasks:
+                group.start_soon(carried_out, journal, begun)
+    kept = await journals[0].recent(1000)
+    for journal in journals:
+        await journal.close()
+    assert logs == []
+    ended = {record.id: record.ending for record in kept if isinstance(record, TaskRecord)}
+    assert ended == {begun.id: "done" for _, begun in tasks}
+    assert len(kept) == 300
+
+
 async def test_a_damaged_file_is_moved_aside_and_a_new_one_begun(path: Path) -> None:
     overwrite(path, 0)
     with capture_logs() as logs:
@@ -336,7 +359,7 @@ async def test_a_journal_that_cannot_be_opened_says_so_once_and_records_nothing(
 
 
 async def test_a_full_disk_stops_the_journal_and_nothing_else(path: Path) -> None:
-    with writer(path, 300, "65536") as process:
+    with writer(path, 300, "262144") as process:
         ids = printed(process)
         _, complaints = process.communicate("")
     assert len(ids) == 300
