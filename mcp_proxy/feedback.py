@@ -1,11 +1,11 @@
 """Feedback on what was done: read, held against the tool's schema, and handed to the journal. Offered as a tool too."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mcp_proxy.journal import FeedbackRecord, FeedbackTaken
+from mcp_proxy.journal import FeedbackRecord, Journal
 from mcp_proxy.own_tools import own_tool, read_arguments
 from mcp_proxy.results import error_result, text_block
 from tool_registry import ToolEntry, UnusableSchemaError
@@ -51,14 +51,8 @@ FEEDBACK = own_tool(
 )
 
 
-class Taking(Protocol):
-    """Whoever keeps feedback."""
-
-    async def give_feedback(self, feedback: FeedbackRecord) -> FeedbackTaken: ...
-
-
 async def give_feedback(
-    arguments: Mapping[str, Any], journal: Taking | None, tools: Mapping[str, ToolEntry], client: str
+    arguments: Mapping[str, Any], journal: Journal | None, tools: Mapping[str, ToolEntry], client: str
 ) -> dict[str, Any]:
     """A call of the tool `feedback`, as a CallToolResult.
 

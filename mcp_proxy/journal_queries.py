@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mcp_proxy.journal_records import CallRecord, Ending, Rate, Record, Spent
-from mcp_proxy.journal_rows import call_of, dicts, stamp, tasks_of
+from mcp_proxy.journal_rows import call_of, dicts, stamp, tasks_of, utf8
 
 BEFORE_ALL = "0"
 """No later than any moment."""
@@ -39,8 +39,8 @@ def newest(connection: sqlite3.Connection, limit: int) -> tuple[Record, ...]:
 def entries(connection: sqlite3.Connection, wanted: Wanted, limit: int) -> tuple[Record, ...]:
     """The `limit` newest tasks and direct calls that are wanted, newest first."""
     values = {
-        "tool": wanted.tool,
-        "client": wanted.client,
+        "tool": utf8(wanted.tool),
+        "client": utf8(wanted.client),
         "since": stamp(wanted.since) if wanted.since else BEFORE_ALL,
         "ending": wanted.ending or "",
         "limit": limit,
@@ -62,7 +62,7 @@ def entries(connection: sqlite3.Connection, wanted: Wanted, limit: int) -> tuple
 
 def with_id(connection: sqlite3.Connection, start: str, limit: int = 5) -> tuple[Record, ...]:
     """The tasks and calls whose ids begin with `start`, at most `limit` of them."""
-    values = {"from": start, "to": start + "\x7f", "limit": limit}
+    values = {"from": utf8(start), "to": utf8(start) + "\x7f", "limit": limit}
     query = "SELECT * FROM {} WHERE id >= :from AND id < :to ORDER BY id LIMIT :limit"
     tasks = tasks_of(connection, dicts(connection, query.format("tasks"), values))
     calls = [call_of(row) for row in dicts(connection, query.format("calls"), values)]

@@ -27,8 +27,8 @@ _PARTS = ("steps", "spends")
 """The tables that hold what belongs to a task."""
 
 _FOREIGN = frozenset(
-    "client text reason error route arguments repairs problems missing note".split()
-)  # fmt: skip
+    "client text reason error route arguments repairs problems missing result_kind note".split()
+)
 """Fields in which clients, planners and upstreams have their say; the others are our own words, numbers and names."""
 
 _TASK_DETAIL = ("route", "candidates", "milliseconds")
@@ -67,6 +67,11 @@ def insert_feedback(connection: sqlite3.Connection, feedback: FeedbackRecord) ->
         if known:
             _put(connection, "feedback", [row])
     return known
+
+
+def utf8(text: str) -> str:
+    """A text as SQLite takes it: it knows no lone surrogates, which JSON and command lines may hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def stamp(moment: datetime) -> str:
@@ -160,14 +165,14 @@ def _with_detail(values: Row, names: Iterable[str]) -> Row:
 
 
 def _storable(values: Row) -> Row:
-    """Values as SQLite keeps them: its text is UTF-8, which has no lone surrogates; JSON, where tasks come from, does."""
+    """Values as SQLite keeps them."""
     stored: Row = {}
     for name, value in values.items():
         match value:
             case datetime():
                 stored[name] = stamp(value)
             case str():
-                stored[name] = value.encode("utf-8", "replace").decode()
+                stored[name] = utf8(value)
             case Mapping():
                 stored[name] = json.dumps(value, default=str, skipkeys=True)
             case _:

@@ -102,6 +102,7 @@ async def test_log_shows_what_is_asked_for_the_newest_first(config: Path, journa
     assert logged("--ending", "failed") == [3]
     assert logged("--ending", "running") == [7]
     assert logged("--tool", "' OR 1=1 --") == []
+    assert logged("--client", "\udcff") == []
     lines = run(config, "log").stdout.splitlines()
     assert [line.split("\t")[2] for line in lines] == [
         "running",
@@ -178,7 +179,7 @@ async def test_the_beginning_of_an_id_is_enough_unless_several_have_it(config: P
     assert other.id in ran.output
 
 
-@pytest.mark.parametrize("which", ["ffff", "", "%", "_", "'", "\x00", "é", "x" * 5000])
+@pytest.mark.parametrize("which", ["ffff", "", "%", "_", "'", "\x00", "é", "\udcff", "x" * 5000])
 def test_what_is_not_in_the_journal_cannot_be_explained_or_judged(config: Path, which: str) -> None:
     for args in (("explain", which), ("feedback", which, "good")):
         ran = run(config, *args)

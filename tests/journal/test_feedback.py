@@ -95,6 +95,11 @@ async def test_without_a_journal_it_says_that_nothing_is_kept(tmp_path: Path) ->
 
 def test_the_definition_takes_what_the_function_takes() -> None:
     schema = compile_schema(FEEDBACK["inputSchema"])
-    right = {"id": "x", "verdict": "bad", "correct": {"tool": "t", "arguments": {}}, "note": ""}
+    right: dict[str, Any] = {
+        "id": "x",
+        "verdict": "bad",
+        "correct": {"tool": "t", "arguments": {}},
+        "note": "",
+    }
     assert not argument_problems(schema, right)
     assert argument_problems(schema, {"id": "x"})
