@@ -65,4 +65,4 @@ class BudgetedEscalator:
                 "budget",
                 "a budget is set, but the journal that counts what was spent is off or cannot be read",
             )
-        self._today, self._calls, self._dollars = now.date(), spent.tasks, spent.cost
+        self._today, self._calls, self._dollars = now.date(), spent.requests, spent.cost

@@ -3,42 +3,66 @@
 Keeping it never breaks a call: a journal that cannot be written says so once in the log, and goes on without.
 """
 
-import sqlite3
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NoReturn, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import anyio
 import anyio.to_thread
 import structlog
 
-from mcp_proxy.journal_rows import (
+from mcp_proxy.journal_bounds import Bounds
+from mcp_proxy.journal_file import JournalFile, Work
+from mcp_proxy.journal_queries import newest, spent, success_rates
+from mcp_proxy.journal_records import (
     CallRecord,
-    Decision,
-    NewerJournalError,
+    Ending,
+    FeedbackRecord,
     Outcome,
+    Rate,
     Record,
+    SpendRecord,
     Spent,
+    StepRecord,
     TaskRecord,
-    insert,
     new_id,
-    newest,
-    prepare,
-    spent,
 )
+from mcp_proxy.journal_rows import insert, insert_feedback
 
-__all__ = ["CallRecord", "Decision", "Journal", "Outcome", "Record", "Spent", "TaskRecord", "new_id"]
+__all__ = [
+    "Bounds",
+    "CallRecord",
+    "Ending",
+    "FeedbackRecord",
+    "Journal",
+    "Outcome",
+    "Rate",
+    "Record",
+    "SpendRecord",
+    "Spent",
+    "StepRecord",
+    "TaskRecord",
+    "new_id",
+]
 
 T = TypeVar("T")
+
+log = structlog.stdlib.get_logger()
 
 BUSY_TIMEOUT = 2.0
 RETRY_AFTER = 30.0
 NOTES_WITHIN = 0.05
+LOOK_EVERY = 600.0
+"""Seconds between looks for what has become too old."""
+_BETWEEN_BATCHES = 0.01
+_BETWEEN_PRUNINGS = 1.0
 
-_log = structlog.get_logger(__name__)
+BOUNDS = Bounds(size=256 * 1024 * 1024, age=timedelta(days=90))
+
+FeedbackTaken = Literal["kept", "unknown", "unavailable"]
+"""What became of feedback: there is nothing it could be about, or the journal cannot be written."""
 
 
 class Journal:
@@ -47,24 +71,25 @@ class Journal:
     All work is done in a thread, one piece at a time. None of the methods raises because of the file.
     """
 
-    def __init__(self, path: Path, busy_timeout: float, retry_after: float) -> None:
-        self.path = path
-        self._busy_timeout = busy_timeout
-        self._retry_after = retry_after
-        self._connection: sqlite3.Connection | None = None
-        self._inode = 0
-        # One piece of work at a time is also what makes everything below safe without a lock.
+    def __init__(self, file: JournalFile) -> None:
+        """Use `open`."""
+        self.path = file.path
+        self._file = file
+        # One piece of work at a time is also what makes the file safe without a lock.
         self._limiter = anyio.CapacityLimiter(1)
-        self._closed = False
-        self._failing = False
-        self._resume_at = 0.0
-        self._lost = 0
+        self._pruning_limiter = anyio.CapacityLimiter(1)
         self._noted: list[Record] = []
         self._note_taken = anyio.Event()
+        self._outgrown = anyio.Event()
 
     @classmethod
     async def open(
-        cls, path: Path, *, busy_timeout: float = BUSY_TIMEOUT, retry_after: float = RETRY_AFTER
+        cls,
+        path: Path,
+        *,
+        bounds: Bounds = BOUNDS,
+        busy_timeout: float = BUSY_TIMEOUT,
+        retry_after: float = RETRY_AFTER,
     ) -> Self:
         """The journal at `path`; the file (0600) and its folder (0700) are created if need be.
 
@@ -72,18 +97,20 @@ class Journal:
 
         Args:
             path: the file.
+            bounds: what `keep` keeps it within.
             busy_timeout: seconds a write waits for another process to finish its own.
             retry_after: seconds nothing is tried after a failure, so that a full disk or a stuck
                 lock does not slow every call.
         """
-        journal = cls(path, busy_timeout, retry_after)
+        journal = cls(JournalFile(path, bounds, busy_timeout, retry_after))
         await journal._run(lambda _: None, None)
         return journal
 
     async def record_task(self, record: TaskRecord) -> str:
-        """Keep a task and return its id; a second record of the same id replaces the first.
+        """Keep a task, with all that belongs to it, and return its id; it replaces any record of the same id.
 
-        What was recorded survives the death of the process, though not a power failure right after.
+        So a task may be recorded as running when it begins, again on its way, and once more when it ends. What
+        was recorded survives the death of the process, though not a power failure right after.
         """
         await self._run(lambda connection: insert(connection, record), None, writes=1)
         return record.id
@@ -93,13 +120,48 @@ class Journal:
         await self._run(lambda connection: insert(connection, record), None, writes=1)
         return record.id
 
-    def note(self, record: CallRecord) -> None:
-        """Have a call kept soon, without waiting: `keep` writes what was noted, many records at a time."""
+    def note(self, record: Record) -> None:
+        """Have a record kept soon, without waiting: `keep` writes what was noted, many records at a time."""
         self._noted.append(record)
         self._note_taken.set()
 
-    async def keep(self) -> NoReturn:
-        """Write what is noted, within `NOTES_WITHIN` seconds or so. Ends only by cancellation."""
+    async def give_feedback(self, feedback: FeedbackRecord) -> FeedbackTaken:
+        """Keep what somebody thought of a task or call, in place of what they thought before."""
+        taken = await self._run(lambda connection: insert_feedback(connection, feedback), None, writes=1)
+        return "unavailable" if taken is None else "kept" if taken else "unknown"
+
+    async def recent(self, limit: int = 50) -> tuple[Record, ...]:
+        """The newest `limit` tasks and calls, newest first; empty when the journal cannot be read."""
+        return await self._run(lambda connection: newest(connection, limit), ())
+
+    async def spent(self, provider: str, since: datetime, profile: str | None = None) -> Spent | None:
+        """What was spent at `provider` since then, for the tasks of one profile or of all, whoever planned them.
+
+        None when the journal cannot be read.
+        """
+        return await self._run(lambda connection: spent(connection, provider, since, profile), None)
+
+    async def success_rates(self, since: datetime) -> Mapping[tuple[str, str], Rate]:
+        """How tasks went by qualified tool and planner; see `journal_queries`. Empty when it cannot be read."""
+        nothing: Mapping[tuple[str, str], Rate] = {}
+        return await self._run(lambda connection: success_rates(connection, since), nothing)
+
+    async def keep(self) -> None:
+        """Write what is noted, within `NOTES_WITHIN` seconds or so, and keep to the bounds.
+
+        Ends only by cancellation.
+        """
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_notes)
+            tasks.start_soon(self._keep_bounds)
+
+    async def close(self) -> None:
+        """Write what is noted and close the file. What is recorded later is lost without a word."""
+        await self._write_notes()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._file.close, limiter=self._limiter)
+
+    async def _keep_notes(self) -> None:
         while True:
             await self._note_taken.wait()
             await anyio.sleep(NOTES_WITHIN)
@@ -111,105 +173,30 @@ class Journal:
         if noted:
             await self._run(lambda connection: insert(connection, *noted), None, writes=len(noted))
 
-    async def recent(self, limit: int = 50) -> tuple[Record, ...]:
-        """The newest `limit` tasks and calls, newest first; empty when the journal cannot be read."""
-        return await self._run(lambda connection: newest(connection, limit), ())
+    async def _keep_bounds(self) -> None:
+        while True:
+            self._outgrown = anyio.Event()
+            await self._prune()
+            await anyio.sleep(_BETWEEN_PRUNINGS)
+            with anyio.move_on_after(LOOK_EVERY):
+                await self._outgrown.wait()
 
-    async def spent(self, planner: str, since: datetime, profile: str | None = None) -> Spent | None:
-        """What the tasks planned by `planner` since then cost, those of one profile or of all.
+    async def _prune(self) -> None:
+        removed = 0
+        with closing(self._file.pruning()) as batches:
+            while batch := await anyio.to_thread.run_sync(next, batches, 0, limiter=self._pruning_limiter):
+                removed += batch
+                await anyio.sleep(_BETWEEN_BATCHES)
+        if removed:
+            log.info("journal.pruned", path=str(self.path), removed=removed)
 
-        None when the journal cannot be read.
-        """
-        return await self._run(lambda connection: spent(connection, planner, since, profile), None)
-
-    async def close(self) -> None:
-        """Write what is noted and close the file. What is recorded later is lost without a word."""
-        await self._write_notes()
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._close, limiter=self._limiter)
-
-    async def _run(self, work: Callable[[sqlite3.Connection], T], otherwise: T, *, writes: int = 0) -> T:
+    async def _run(self, work: Work[T], otherwise: T, *, writes: int = 0) -> T:
         result = otherwise
         # Shielded, because a cancelled call is recorded too; bounded by busy_timeout and retry_after.
         with anyio.CancelScope(shield=True):
             result = await anyio.to_thread.run_sync(
-                self._attempt, work, otherwise, writes, limiter=self._limiter
+                self._file.run, work, otherwise, writes, limiter=self._limiter
             )
-        return result  # noqa: RET504  (for the type checker, any with block may swallow an exception)
-
-    # From here on: in the thread.
-
-    def _attempt(self, work: Callable[[sqlite3.Connection], T], otherwise: T, writes: int) -> T:
-        if not self._closed and time.monotonic() >= self._resume_at:
-            try:
-                result = self._on_sound_file(work)
-            except (sqlite3.Error, OSError, NewerJournalError) as error:
-                self._failed(error)
-            else:
-                self._worked()
-                return result
-        self._lost += writes
-        return otherwise
-
-    def _on_sound_file(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return work(self._connected())
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code not in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-                raise
-            self._move_aside(error)
-            return work(self._connected())
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is not None and not self._is_in_place():
-            self._disconnect()
-        if self._connection is None:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.touch(mode=0o600)
-            self._inode = self.path.stat().st_ino
-            self._connection = sqlite3.connect(
-                self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-            )
-            prepare(self._connection)
-        return self._connection
-
-    def _is_in_place(self) -> bool:
-        """Whether the file at `path` is still the one that was opened: it may be deleted, or moved aside by another."""
-        try:
-            return self.path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            return False
-
-    def _failed(self, error: Exception) -> None:
-        self._disconnect()
-        self._resume_at = time.monotonic() + self._retry_after
-        if not self._failing:
-            remedy = f"calls go on unrecorded; it is tried again every {self._retry_after:g} s"
-            _log.warning("journal.unavailable", path=str(self.path), error=str(error), remedy=remedy)
-        self._failing = True
-
-    def _worked(self) -> None:
-        if self._failing:
-            _log.warning("journal.resumed", path=str(self.path), lost_records=self._lost)
-        self._failing, self._lost = False, 0
-
-    def _move_aside(self, error: Exception) -> None:
-        self._disconnect()
-        if not self._is_in_place():
-            return
-        aside = f"{self.path}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-        _log.error("journal.corrupt", path=str(self.path), moved_to=aside, error=str(error))
-        # The database last: a write-ahead log left beside a new database might be taken for its own.
-        for suffix in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-    def _close(self) -> None:
-        self._closed = True
-        self._disconnect()
+        if writes and self._file.is_outgrown:
+            self._outgrown.set()
+        return result

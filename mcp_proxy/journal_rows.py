@@ -1,200 +1,232 @@
-"""What the journal keeps: records, and how they stand in the tables of a SQLite database."""
+"""Records as rows of the journal's tables, and back. Whatever is written is redacted here, and nowhere else."""
 
 import json
-import secrets
 import sqlite3
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any, Literal
-from uuid import UUID
+from itertools import groupby
+from typing import Any, TypeVar, cast
 
+from mcp_proxy.journal_records import (
+    CallRecord,
+    CandidateRecord,
+    FeedbackRecord,
+    Record,
+    SpendRecord,
+    StepRecord,
+    TaskRecord,
+)
 from mcp_proxy.redaction import redact_beside
 
-Decision = Literal["execute", "ask", "escalate", "refuse", "dry_run"]
-Outcome = Literal["ok", "tool_error", "failed", "cancelled", "declined"]
+R = TypeVar("R", StepRecord, SpendRecord, CallRecord, FeedbackRecord)
 
-SCHEMA_VERSION = 2
-"""Kept in the file as `user_version`; a change of the tables needs a higher one, and one of `_MIGRATIONS`."""
+Row = dict[str, Any]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS tasks (
-    id TEXT PRIMARY KEY, started_at TEXT NOT NULL, client TEXT NOT NULL, text TEXT NOT NULL,
-    planner TEXT, confidence REAL, decision TEXT NOT NULL, reason TEXT NOT NULL,
-    tool TEXT, arguments TEXT, outcome TEXT, error TEXT, duration_ms REAL,
-    input_tokens INTEGER, output_tokens INTEGER, cache_write_tokens INTEGER, cache_read_tokens INTEGER, cost REAL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS tasks_by_planner ON tasks (planner, started_at);
-CREATE TABLE IF NOT EXISTS calls (
-    id TEXT PRIMARY KEY, started_at TEXT NOT NULL, client TEXT NOT NULL, task_id TEXT,
-    tool TEXT NOT NULL, upstream TEXT NOT NULL, arguments TEXT,
-    outcome TEXT NOT NULL, error TEXT, duration_ms REAL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS calls_by_task ON calls (task_id);
-"""
-"""The tables as they first were; `_MIGRATIONS` lead on from there."""
+_PARTS = ("steps", "spends")
+"""The tables that hold what belongs to a task."""
 
-_MIGRATIONS = ("ALTER TABLE tasks ADD COLUMN profile TEXT NOT NULL DEFAULT '';",)
-"""What leads from each version to the next, from 1 on."""
+_FOREIGN = frozenset(
+    "client text reason error route arguments repairs problems missing result_kind note".split()
+)
+"""Fields in which clients, planners and upstreams have their say; the others are our own words, numbers and names."""
 
+_TASK_DETAIL = ("route", "candidates", "milliseconds")
+_STEP_DETAIL = ("threshold", "reason", "repairs", "problems", "missing")
+"""Fields that are only read back: they stand together in the column `detail`, as JSON."""
 
-def new_id() -> str:
-    """A UUID version 7 (RFC 9562): unique, and sorting by the time it was made, to a quarter of a microsecond."""
-    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
-    fraction = rest * 4096 // 1_000_000
-    return str(UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | secrets.randbits(62)))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRecord:
-    """A task, what was planned for it and what was decided. Credentials are redacted when it is recorded."""
-
-    client: str
-    text: str
-    decision: Decision
-    reason: str
-    planner: str | None = None
-    confidence: float | None = None
-    tool: str | None = None
-    """Qualified name of the tool planned."""
-    arguments: Mapping[str, Any] | None = None
-    outcome: Outcome | None = None
-    error: str | None = None
-    duration_ms: float | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_write_tokens: int = 0
-    cache_read_tokens: int = 0
-    cost: float | None = None
-    """In dollars; None when unknown."""
-    profile: str = ""
-    """The profile of the client; empty for none."""
-    id: str = field(default_factory=new_id)
-    started_at: datetime = field(default_factory=_now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRecord:
-    """A call of an upstream's tool. Credentials are redacted when it is recorded."""
-
-    client: str
-    tool: str
-    """Qualified name."""
-    upstream: str
-    outcome: Outcome
-    task_id: str | None = None
-    """The task it was made for; None for a direct `tools/call`."""
-    arguments: Mapping[str, Any] | None = None
-    error: str | None = None
-    duration_ms: float | None = None
-    id: str = field(default_factory=new_id)
-    started_at: datetime = field(default_factory=_now)
-
-
-Record = TaskRecord | CallRecord
-
-_FOREIGN = ("client", "text", "reason", "arguments", "error")
-"""Columns in which clients and upstreams have their say; the others are our own words, numbers and names."""
-
-_TABLES: Mapping[type[Record], str] = {TaskRecord: "tasks", CallRecord: "calls"}
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a planner consumed over some time."""
-
-    tasks: int = 0
-    cost: float = 0.0
-    """In dollars; tasks of unknown cost count nothing."""
-
-
-class NewerJournalError(Exception):
-    """The file was written by a later version, whose schema this one does not know."""
-
-
-def prepare(connection: sqlite3.Connection) -> None:
-    """Make a fresh connection fit for the functions below, and the tables if there are none.
-
-    Raises:
-        NewerJournalError: a later version has been here; the file is left as it is.
-    """
-    connection.row_factory = sqlite3.Row
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise NewerJournalError(f"written by a later version (schema {version}); update mcp-switchboard")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if version < SCHEMA_VERSION:
-        _migrate(connection)
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the tables up to date. Another process may have done so by the time the lock is had."""
-    connection.execute("BEGIN IMMEDIATE")
-    with connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        steps = (_SCHEMA, *_MIGRATIONS)[version:]
-        for statement in "".join(steps).split(";")[:-1]:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
+_MOST_AT_ONCE = 500
+"""Ids that one query asks for."""
 
 
 def insert(connection: sqlite3.Connection, *records: Record) -> None:
-    """Add records of one kind, or replace those of their ids: all of them or none."""
-    rows = [_row(record) for record in records]
-    table = _TABLES[type(records[0])]
-    names, values = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
+    """Add records, or replace those of their ids, in one transaction."""
+    calls = [_flat(record) for record in records if isinstance(record, CallRecord)]
+    tasks = [_task_rows(record) for record in records if isinstance(record, TaskRecord)]
     connection.execute("BEGIN IMMEDIATE")
     with connection:
-        connection.executemany(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({values})", rows)  # noqa: S608
+        _put(connection, "calls", calls)
+        _put(connection, "tasks", [rows["tasks"][0] for rows in tasks])
+        for table in _PARTS:
+            connection.executemany(
+                f"DELETE FROM {table} WHERE task_id = ?",  # noqa: S608
+                [(rows["tasks"][0]["id"],) for rows in tasks],
+            )
+            _put(connection, table, [row for rows in tasks for row in rows[table]])
 
 
-def newest(connection: sqlite3.Connection, limit: int) -> tuple[Record, ...]:
-    """The `limit` newest records of all kinds, newest first."""
-    records: list[Record] = []
-    for kind, table in _TABLES.items():
-        rows = connection.execute(f"SELECT * FROM {table} ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
-        records += [_record(kind, dict(row)) for row in rows]
-    return tuple(sorted(records, key=lambda record: record.id, reverse=True)[:limit])
+def insert_feedback(connection: sqlite3.Connection, feedback: FeedbackRecord) -> bool:
+    """Keep feedback, in place of any that was given before; False when there is nothing of that id."""
+    row = _flat(feedback)
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        known = any(
+            connection.execute(f"SELECT 1 FROM {table} WHERE id = ?", (row["about"],)).fetchone()  # noqa: S608
+            for table in ("tasks", "calls")
+        )
+        if known:
+            _put(connection, "feedback", [row])
+    return known
 
 
-def spent(connection: sqlite3.Connection, planner: str, since: datetime, profile: str | None) -> Spent:
-    """The sum over the tasks of `planner` that started at `since` or later; those of all profiles, or of one."""
-    query = (
-        "SELECT count(*), total(cost) FROM tasks "
-        "WHERE planner = :planner AND started_at >= :since AND profile = coalesce(:profile, profile)"
-    )
-    values = {"planner": planner, "since": _stamp(since), "profile": profile}
-    return Spent(*connection.execute(query, values).fetchone())
+def utf8(text: str) -> str:
+    """A text as SQLite takes it: it knows no lone surrogates, which JSON and command lines may hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
-def _row(record: Record) -> dict[str, Any]:
-    row = {column.name: getattr(record, column.name) for column in fields(record)}
-    foreign = {name: row[name] for name in _FOREIGN if row.get(name)}
-    row |= redact_beside(foreign.get("text", ""), foreign)
-    if row["arguments"] is not None:
-        row["arguments"] = json.dumps(row["arguments"], default=str, skipkeys=True)
-    row["started_at"] = _stamp(record.started_at)
-    return {name: _storable(value) for name, value in row.items()}
-
-
-def _record(kind: type[Record], row: dict[str, Any]) -> Record:
-    arguments = row["arguments"]
-    row["arguments"] = None if arguments is None else json.loads(arguments)
-    row["started_at"] = datetime.fromisoformat(row["started_at"])
-    return kind(**row)
-
-
-def _stamp(moment: datetime) -> str:
+def stamp(moment: datetime) -> str:
     """A moment in UTC as ISO 8601 of fixed width, so that text order is time order."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _storable(value: Any) -> Any:
-    """SQLite keeps text as UTF-8, which has no lone surrogates; JSON, where tasks come from, does."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+def tasks_of(connection: sqlite3.Connection, rows: Iterable[Row]) -> list[TaskRecord]:
+    """Tasks by their rows, in that order, with what belongs to them."""
+    every = list(rows)
+    ids = [row["id"] for row in every]
+    steps = _grouped(connection, "steps", ids)
+    spends = _grouped(connection, "spends", ids)
+    return [
+        _task(
+            row,
+            [_step(each) for each in steps.get(row["id"], ())],
+            [_known(SpendRecord, each) for each in spends.get(row["id"], ())],
+        )
+        for row in every
+    ]
+
+
+def call_of(row: Row) -> CallRecord:
+    """A call by its row."""
+    return _known(CallRecord, row)
+
+
+def feedback_on(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, FeedbackRecord]:
+    """The feedback there is on tasks and calls, by their ids."""
+    rows = _with_ids(connection, "feedback", "about", list(ids))
+    return {row["about"]: _known(FeedbackRecord, row) for row in rows}
+
+
+def dicts(
+    connection: sqlite3.Connection, query: str, values: Mapping[str, Any] | tuple[Any, ...] = ()
+) -> list[Row]:
+    """The rows a query finds, by the names of their columns."""
+    cursor = connection.execute(query, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _put(connection: sqlite3.Connection, table: str, rows: list[Row]) -> None:
+    if rows:
+        names, values = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
+        connection.executemany(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({values})", rows)  # noqa: S608
+
+
+def _task_rows(task: TaskRecord) -> dict[str, list[Row]]:
+    """A task as rows by table, all that is foreign in it redacted beside its text."""
+    own = {**_values(task), "candidates": [[each.tool, each.score] for each in task.candidates]}
+    steps = [_values(step) for step in task.steps]
+    clean, *clean_steps = redact_beside(task.text, [_foreign(each) for each in (own, *steps)])
+    own |= clean
+    for part in _PARTS:
+        del own[part]
+    return {
+        "tasks": [_storable(_with_detail(own, _TASK_DETAIL))],
+        "steps": [
+            {"task_id": task.id, "n": n, **_storable(_with_detail(step | clean_step, _STEP_DETAIL))}
+            for n, (step, clean_step) in enumerate(zip(steps, clean_steps, strict=True))
+        ],
+        "spends": [
+            {"task_id": task.id, "n": n, "profile": task.profile, **_storable(_values(spend))}
+            for n, spend in enumerate(task.spends)
+        ],
+    }
+
+
+def _flat(record: CallRecord | FeedbackRecord) -> Row:
+    """A record that is one row."""
+    values = _values(record)
+    return _storable(values | redact_beside("", _foreign(values)))
+
+
+def _values(record: Any) -> Row:
+    return {column.name: getattr(record, column.name) for column in fields(record)}
+
+
+def _foreign(values: Row) -> Row:
+    return {name: value for name, value in values.items() if name in _FOREIGN and value}
+
+
+def _with_detail(values: Row, names: Iterable[str]) -> Row:
+    detail = {name: values.pop(name) for name in names}
+    return {
+        **values,
+        "detail": {name: value for name, value in detail.items() if value not in (None, "", [], {}, ())},
+    }
+
+
+def _storable(values: Row) -> Row:
+    """Values as SQLite keeps them."""
+    stored: Row = {}
+    for name, value in values.items():
+        match value:
+            case datetime():
+                stored[name] = stamp(value)
+            case str():
+                stored[name] = utf8(value)
+            case Mapping():
+                stored[name] = json.dumps(value, default=str, skipkeys=True)
+            case _:
+                stored[name] = value
+    return stored
+
+
+def _grouped(connection: sqlite3.Connection, table: str, ids: list[str]) -> dict[str, list[Row]]:
+    rows = _with_ids(connection, table, "task_id", ids, "ORDER BY task_id, n")
+    return {key: list(group) for key, group in groupby(rows, lambda row: row["task_id"])}
+
+
+def _with_ids(
+    connection: sqlite3.Connection, table: str, column: str, ids: list[str], order: str = ""
+) -> list[Row]:
+    rows: list[Row] = []
+    for start in range(0, len(ids), _MOST_AT_ONCE):
+        some = tuple(ids[start : start + _MOST_AT_ONCE])
+        places = ", ".join("?" * len(some))
+        rows += dicts(connection, f"SELECT * FROM {table} WHERE {column} IN ({places}) {order}", some)  # noqa: S608
+    return rows
+
+
+def _task(row: Row, steps: list[StepRecord], spends: list[SpendRecord]) -> TaskRecord:
+    row = row | cast("Row", json.loads(row["detail"]))
+    whole: Row = {
+        **_fitting(TaskRecord, row),
+        "asked": bool(row["asked"]),
+        "started_at": datetime.fromisoformat(row["started_at"]),
+        "route": tuple(row.get("route", ())),
+        "candidates": tuple(CandidateRecord(*each) for each in row.get("candidates", ())),
+        "steps": tuple(steps),
+        "spends": tuple(spends),
+    }
+    return TaskRecord(**whole)
+
+
+def _step(row: Row) -> StepRecord:
+    row = row | cast("Row", json.loads(row["detail"]))
+    lists = {name: tuple(row.get(name, ())) for name in ("repairs", "problems", "missing")}
+    return _known(StepRecord, row | lists)
+
+
+def _known(kind: type[R], row: Row) -> R:
+    """A record of a row, whose columns go by its fields' names."""
+    values = _fitting(kind, row)
+    if values.get("arguments") is not None:
+        values["arguments"] = json.loads(values["arguments"])
+    for name in ("started_at", "at"):
+        if name in values:
+            values[name] = datetime.fromisoformat(values[name])
+    return kind(**values)
+
+
+def _fitting(kind: type[Any], row: Row) -> Row:
+    names = {column.name for column in fields(kind)}
+    return {name: value for name, value in row.items() if name in names}

@@ -19,6 +19,8 @@ class Judged:
     """What the inputSchema says against the arguments."""
     repairs: tuple[Repair, ...] = ()
     """What was put right in them."""
+    threshold: float | None = None
+    """The confidence that was wanted for acting."""
 
     @property
     def is_valid(self) -> bool:
@@ -48,8 +50,9 @@ class Judge:
         except UnusableSchemaError as error:
             return Judged(plan, Escalate(f"the upstream's inputSchema cannot be used: {error}"))
         plan = with_arguments(plan, checked.arguments)
-        decision = decide(plan, checked.problems, approved=approved, bar=self.bar(plan))
-        return Judged(plan, decision, checked.problems, checked.repairs)
+        bar = self.bar(plan)
+        decision = decide(plan, checked.problems, approved=approved, bar=bar)
+        return Judged(plan, decision, checked.problems, checked.repairs, bar.act)
 
     def again(self, judged: Judged, answers: Mapping[str, object], task: Task, *, approved: bool) -> Judged:
         """Judge a plan once more, with what the user answered; repairs made before still count."""

@@ -50,6 +50,8 @@ class Made:
     """What was put right in the arguments."""
     milliseconds: float
     """How long the call took; 0 in a dry run."""
+    threshold: float | None = None
+    """The confidence that was wanted for acting."""
 
     @property
     def step(self) -> Step:
@@ -84,6 +86,8 @@ class Outcome:
     """The plan it ended with, if that was not carried out."""
     problems: tuple[ArgumentProblem, ...] = ()
     """What the inputSchema says against the pending plan."""
+    threshold: float | None = None
+    """The confidence that was wanted of it."""
     spent: tuple[Spent, ...] = ()
     """What was paid, by whom it was paid to."""
     dry_run: bool = False
@@ -138,6 +142,7 @@ class Trace:
     pending: Plan | NoPlan | Finished | None = None
     """The latest plan, until it is carried out."""
     problems: tuple[ArgumentProblem, ...] = ()
+    threshold: float | None = None
     _last: float = field(default_factory=time.perf_counter)
 
     def lap(self, stage: str) -> float:
@@ -159,6 +164,7 @@ class Trace:
             tuple(self.steps),
             self.pending,
             self.problems,
+            self.threshold,
             tuple(self.spent),
             **others,
         )

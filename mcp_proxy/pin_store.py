@@ -6,13 +6,14 @@ Knows nothing of MCP or of what deserves trust: pins are judged by a function th
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from mcp_proxy.damaged_file import inode, is_damage, set_aside
 from tool_registry.catalog import Definition
 from tool_registry.pins import Pin
 
@@ -26,7 +27,6 @@ CREATE TABLE IF NOT EXISTS pins (
 ) WITHOUT ROWID;
 """
 _BUSY_TIMEOUT = 5.0
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 Pins = Mapping[str, Pin]
 """What is remembered of one source, by tool."""
@@ -108,7 +108,7 @@ class SqlitePinStore:
             try:
                 return self._attempt(work)
             except sqlite3.DatabaseError as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                if not is_damage(error):
                     raise
                 self._set_aside(error)
                 return self._attempt(work)
@@ -119,7 +119,7 @@ class SqlitePinStore:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.path.exists():  # a touch would look like news to whoever watches `mark`
             self.path.touch(mode=0o600)
-        self._opened = _inode(self.path)
+        self._opened = inode(self.path)
         with closing(
             sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None)
         ) as connection:
@@ -140,19 +140,19 @@ class SqlitePinStore:
 
     def _set_aside(self, error: Exception) -> None:
         """Move a damaged file out of the way. After that every server is seen for the first time, which is said."""
-        if _inode(self.path) != self._opened:
-            return  # another process has done it
-        aside = f"{self.path}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        aside = set_aside(self.path, self._opened)
+        if aside is None:
+            return
         consequence = (
             "every server counts as seen for the first time; `switchboard tools` shows what they list"
         )
         log.error(
-            "pins.damaged", path=str(self.path), moved_to=aside, error=str(error), consequence=consequence
+            "pins.damaged",
+            path=str(self.path),
+            moved_to=str(aside),
+            error=str(error),
+            consequence=consequence,
         )
-        # The database last: a write-ahead log left beside a new database might be taken for its own.
-        for suffix in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
 
 
 def _revised(connection: sqlite3.Connection, source: str, revise: Revise) -> tuple[Pins, Pins]:
@@ -184,14 +184,6 @@ def _row(source: str, pin: Pin) -> tuple[Any, ...]:
 
 def _read(definition: str | None) -> Definition | None:
     return None if definition is None else json.loads(definition)
-
-
-def _inode(path: Path) -> int:
-    """What tells a file from another of its name; 0 when there is none."""
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return 0
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

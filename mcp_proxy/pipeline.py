@@ -199,7 +199,7 @@ def _undecided(run: _Run, tried: Sequence[Judged]) -> Judged:
         reason = "nobody is left to be asked for a plan"
         return Judged(NoPlan("nobody", reason), Escalate(reason))
     best, reason = max(tried, key=_promise), _reasons(tried)
-    run.trace.pending, run.trace.problems = best.plan, best.problems
+    _end_with(run, best)
     doubtful = None if run.dry_run and run.ports.above else _doubtful(best)
     if doubtful:
         return replace(best, decision=replace(doubtful, reason=reason))
@@ -270,7 +270,7 @@ async def _make(run: _Run, judged: Judged, call: Call) -> Made:
         answer = await run.ports.call(call)
         result, failed, correctable = answer.result, answer.failed, answer.correctable
         milliseconds = trace.lap("call")
-    made = Made(plan, result, failed, judged.repairs, milliseconds)
+    made = Made(plan, result, failed, judged.repairs, milliseconds, judged.threshold)
     trace.steps.append(made)
     trace.pending, trace.problems = None, ()
     run.task = replace(run.task, steps=(*run.task.steps, made.step))
@@ -313,9 +313,15 @@ def _hint(run: _Run) -> str:
     return f". It would be passed on to {names}" if run.dry_run else ""
 
 
+def _end_with(run: _Run, judged: Judged) -> None:
+    """Have the task end with this plan, unless it is carried out."""
+    trace = run.trace
+    trace.pending, trace.problems, trace.threshold = judged.plan, judged.problems, judged.threshold
+
+
 def _noted(run: _Run, judged: Judged) -> Judged:
     """The same, on the trace."""
-    run.trace.pending, run.trace.problems = judged.plan, judged.problems
+    _end_with(run, judged)
     word = type(judged.decision).__name__.lower()
     reason = judged.plan.reason if isinstance(judged.decision, Execute) else judged.decision.reason
     run.trace.route.append(f"{judged.plan.planner}: {word}: {reason}")

@@ -1,32 +1,22 @@
-"""Outcomes and calls as journal records."""
+"""Outcomes and calls as journal records. The one place that knows the pipeline's values and the journal's alike."""
 
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
 
 import anyio
+import orjson
 from mcp import MCPError
 
-from local_llm import Finished, NoPlan, Plan
+from local_llm import Plan
 from mcp_proxy import journal
-from mcp_proxy.journal import CallRecord, Decision, TaskRecord, new_id
-from mcp_proxy.outcome import Ending, Outcome, Trace
-from mcp_proxy.proposals import Usage
+from mcp_proxy.journal import CallRecord, SpendRecord, StepRecord, TaskRecord, new_id
+from mcp_proxy.journal_records import CandidateRecord
+from mcp_proxy.outcome import Ending, Made, Outcome, Trace
 from mcp_proxy.upstreams import UpstreamUnavailableError
-from tool_registry import ToolEntry
-
-_DECISIONS: Mapping[Ending, Decision] = {
-    Ending.DONE: "execute",
-    Ending.PLANNED: "dry_run",
-    Ending.FAILED: "execute",
-    Ending.STOPPED: "execute",
-    Ending.NEEDS: "ask",
-    Ending.DECLINED: "ask",
-    Ending.UNSURE: "escalate",
-    Ending.REFUSED: "refuse",
-}
+from tool_registry import Candidate, ToolEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,53 +28,101 @@ class Asked:
     profile: str
     id: str = field(default_factory=new_id)
 
+    @property
+    def begun(self) -> TaskRecord:
+        """The task for the journal, before anything was done for it."""
+        return TaskRecord(**asdict(self))
+
 
 def task_record(asked: Asked, outcome: Outcome) -> TaskRecord:
     """A finished task for the journal."""
-    result: journal.Outcome | None = None
-    if outcome.result is not None:
-        result = _told(outcome.result)
-    elif outcome.ending is Ending.DECLINED:
-        result = "declined"
+    ending = outcome.ending
     return TaskRecord(
         **asdict(asked),
-        decision=_DECISIONS[outcome.ending],
+        ending=ending.value,
         reason=outcome.reason,
-        outcome=result,
+        planner=outcome.plan.planner if outcome.plan else None,
+        strategy=outcome.strategy,
+        privacy="high" if outcome.private else "normal",
+        asked="ask" in outcome.milliseconds or ending in {Ending.NEEDS, Ending.DECLINED},
+        route=outcome.route,
+        candidates=_candidates(outcome.candidates),
+        milliseconds=outcome.milliseconds,
         duration_ms=sum(outcome.milliseconds.values()),
-        **_planned(outcome.plan),
-        **_spent(outcome.usage),
+        steps=_steps(outcome),
+        spends=tuple(SpendRecord(provider=paid.proposer, **asdict(paid.usage)) for paid in outcome.spent),
     )
 
 
 def unfinished_record(asked: Asked, trace: Trace, error: BaseException) -> TaskRecord:
     """A task that an exception ended: it was cancelled, or there is a fault in here."""
     cancelled = isinstance(error, anyio.get_cancelled_exc_class())
-    so_far = trace.outcome(Ending.STOPPED, "")
-    return TaskRecord(
-        **asdict(asked),
-        decision="execute",
-        reason=trace.route[-1] if trace.route else "",
-        outcome="cancelled" if cancelled else "failed",
-        error=None if cancelled else str(error),
-        duration_ms=sum(trace.milliseconds.values()),
-        **_planned(so_far.plan),
-        **_spent(so_far.usage),
+    so_far = task_record(asked, trace.outcome(Ending.FAILED, trace.route[-1] if trace.route else ""))
+    return replace(
+        so_far, ending="cancelled" if cancelled else "failed", error=None if cancelled else str(error)
     )
 
 
-def _planned(plan: Plan | NoPlan | Finished | None) -> dict[str, Any]:
-    call = plan.call if isinstance(plan, Plan) else None
-    return {
-        "planner": plan.planner if plan else None,
-        "confidence": plan.confidence if isinstance(plan, Plan) else None,
-        "tool": call.tool.qualified if call else None,
-        "arguments": call.arguments if call else None,
-    }
+def _steps(outcome: Outcome) -> tuple[StepRecord, ...]:
+    """The calls that were made, and the plan it ended with if that was not carried out."""
+    made = [_made(step) for step in outcome.steps]
+    if not isinstance(outcome.pending, Plan):
+        return tuple(made)
+    problems = tuple(map(str, outcome.problems))
+    return (*made, replace(_planned(outcome.pending, outcome.threshold), problems=problems))
 
 
-def _spent(usage: Usage | None) -> dict[str, Any]:
-    return asdict(usage) if usage else {}
+def _made(made: Made) -> StepRecord:
+    step = replace(_planned(made.plan, made.threshold), repairs=tuple(map(str, made.repairs)))
+    if made.result is None:
+        return step
+    return replace(
+        step,
+        outcome=_told(made.result),
+        result_size=size_of(made.result),
+        result_kind=kind_of(made.result),
+        duration_ms=made.milliseconds,
+    )
+
+
+def _planned(plan: Plan, threshold: float | None) -> StepRecord:
+    return StepRecord(
+        tool=plan.call.tool.qualified,
+        upstream=plan.call.tool.upstream,
+        arguments=plan.call.arguments,
+        planner=plan.planner,
+        confidence=plan.confidence,
+        threshold=threshold,
+        reason=plan.reason,
+        missing=plan.missing,
+    )
+
+
+def _candidates(candidates: tuple[Candidate, ...]) -> tuple[CandidateRecord, ...]:
+    return tuple(CandidateRecord(each.tool.qualified, round(each.score, 4)) for each in candidates)
+
+
+def size_of(result: Mapping[str, Any]) -> int:
+    """How long a tool's answer is, in characters: its text and data, else its structured content."""
+    lengths = [len(str(block.get("text") or block.get("data") or "")) for block in _blocks(result)]
+    if not any(lengths) and result.get("structuredContent"):
+        return len(orjson.dumps(result["structuredContent"], default=str))
+    return sum(lengths)
+
+
+def kind_of(result: Mapping[str, Any]) -> str:
+    """The kinds of content in a tool's answer, such as "text" or "text+image"."""
+    kinds = [str(block.get("type", "?")) for block in _blocks(result)]
+    if result.get("structuredContent") is not None:
+        kinds.append("structured")
+    return "+".join(dict.fromkeys(kinds))
+
+
+def _blocks(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The content blocks of a result, which may be malformed: upstreams have their say in it."""
+    content = result.get("content")
+    every = cast("list[Any]", content) if isinstance(content, list) else []
+    return [cast("Mapping[str, Any]", block) for block in every if isinstance(block, dict)]
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,7 @@ from local_llm.pocket import PocketPlanner
 from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.config import Settings
 from mcp_proxy.escalation import ClaudeEscalator
-from mcp_proxy.journal import Journal
+from mcp_proxy.journal import Bounds, Journal
 from mcp_proxy.proposals import Proposer
 from mcp_proxy.redaction import hide_also
 from mcp_proxy.reload import follow
@@ -63,7 +64,9 @@ async def _journal(settings: Settings) -> AsyncGenerator[Journal | None]:
     if not settings.journal.enabled:
         yield None
         return
-    journal = await Journal.open(settings.journal.path)
+    table = settings.journal
+    bounds = Bounds(int(table.max_size), timedelta(seconds=table.max_age))
+    journal = await Journal.open(table.path, bounds=bounds)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(journal.keep)
         try:

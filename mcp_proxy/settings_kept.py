@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal, cast
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ByteSize, Field, model_validator
 
 from mcp_proxy.config_file import user_folder
-from mcp_proxy.settings_fields import FilePath, Table
+from mcp_proxy.settings_fields import Bytes, FilePath, Seconds, Table
 
 
 class _KeptOnDisk(Table):
@@ -22,10 +22,14 @@ class _KeptOnDisk(Table):
 
 
 class JournalSettings(_KeptOnDisk):
-    """Where plans and calls are recorded."""
+    """Where tasks and calls are recorded, and for how long."""
 
     path: FilePath = Field(default_factory=lambda: user_folder("state") / "journal.sqlite")
     """The SQLite file; empty for none. By default journal.sqlite in the user's folder for state."""
+    max_size: Bytes = ByteSize(256 * 1024 * 1024)
+    """Bytes the file may have, or as in "256 MiB"; the oldest tasks and calls go first."""
+    max_age: Seconds = 7_776_000.0
+    """Seconds they are kept; 90 days by default."""
 
 
 class CatalogSettings(_KeptOnDisk):

@@ -9,6 +9,7 @@ from mcp import MCPError
 from mcp.shared.dispatcher import ProgressFnT
 
 from local_llm import Call, Plan, Task
+from local_llm.pocket import next_request
 from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError, log_repairs
 from mcp_proxy.failures import failure
 from mcp_proxy.judging import Judge, with_arguments
@@ -70,6 +71,9 @@ class TaskRunner:
             wishes.strategy, "high" if wishes.private else None, self._escalators, client
         )
         trace.route += route.notes
+        if journal:
+            # So that a task is known of even if the process dies over it.
+            await journal.record_task(asked.begun)
         ports = self._ports(route, person, wishes, asked, on_progress)
         try:
             outcome = await carry_out(task, ports, dry_run=wishes.dry_run, planned=planned, trace=trace)
@@ -78,18 +82,19 @@ class TaskRunner:
             if journal:
                 await journal.record_task(unfinished_record(asked, trace, error))
             raise
-        if journal:
-            await journal.record_task(task_record(asked, outcome))
-        for made in outcome.steps:
-            if made.repairs and made.result is not None:
-                log_repairs(made.plan.call.tool, made.repairs)
-        return replace(
+        outcome = replace(
             outcome,
             id=asked.id,
             strategy=route.strategy,
             private=route.privacy == "high",
             resume=self._put_aside(task, outcome),
         )
+        if journal:
+            await journal.record_task(task_record(asked, outcome))
+        for made in outcome.steps:
+            if made.repairs and made.result is not None:
+                log_repairs(made.plan.call.tool, made.repairs)
+        return outcome
 
     @property
     def _escalators(self) -> tuple[Proposer, ...]:
@@ -117,10 +122,11 @@ class TaskRunner:
         desk, progress = self._desk, TaskProgress(on_progress)
         settings = desk.board.settings.planner
 
-        async def search(task: Task, limit: int, /, *, whole: bool) -> tuple[Candidate, ...]:  # noqa: ARG001
+        async def search(task: Task, limit: int, /, *, whole: bool) -> tuple[Candidate, ...]:
+            query = task.text if whole else next_request(task)
             if wishes.tools is None:
-                return await desk.retrieval.search(task.text, limit)
-            found = await desk.retrieval.search(task.text, len(desk.seen.catalog.tools))
+                return await desk.retrieval.search(query, limit)
+            found = await desk.retrieval.search(query, len(desk.seen.catalog.tools))
             return tuple(each for each in found if wishes.allows(each.tool.qualified))[:limit]
 
         async def call(call: Call, /) -> Answer:

@@ -73,8 +73,8 @@ def split_pairs(pairs: Iterable[str]) -> dict[str, str]:
     return split
 
 
-def json_object(text: str) -> Mapping[str, Any]:
-    """The JSON object in `text`.
+def json_object(text: str, what: str = "--args") -> Mapping[str, Any]:
+    """The JSON object in `text`, which is called `what` if it is none.
 
     Raises:
         click.UsageError: it is not one.
@@ -82,7 +82,7 @@ def json_object(text: str) -> Mapping[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise click.UsageError(f"--args is not JSON: {error}") from error
+        raise click.UsageError(f"{what} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise click.UsageError("--args must be a JSON object")
+        raise click.UsageError(f"{what} must be a JSON object")
     return cast("Mapping[str, Any]", value)

@@ -6,9 +6,9 @@ The other part a learned model replaces: anything with the signature of `judge` 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from local_llm.pocket.earlier import context_words
 from local_llm.pocket.fill import Filling
 from local_llm.pocket.mention import Stretch
-from local_llm.pocket.earlier import context_words
 from local_llm.pocket.request import reservations
 from local_llm.pocket.spans import Kind
 from local_llm.pocket.task_reading import TaskReading, Token

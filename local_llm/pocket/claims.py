@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from local_llm.pocket import vocabulary
+from local_llm.pocket.earlier import reference_claims
 from local_llm.pocket.evidence import (
     ANNOUNCED,
     BESIDE,
@@ -24,7 +25,6 @@ from local_llm.pocket.evidence import (
     naming,
     share,
 )
-from local_llm.pocket.earlier import reference_claims
 from local_llm.pocket.slots import Slot
 from local_llm.pocket.spans import Kind, Span
 from local_llm.pocket.task_reading import TaskReading, Token
@@ -32,8 +32,9 @@ from local_llm.pocket.text_claims import named, text_claims
 from local_llm.pocket.tool_reading import ToolReading
 from tool_registry.search import words
 
-
-_LIST_LEADS = frozenset("about have has include includes including like for in with of on using both between are want to".split())
+_LIST_LEADS = frozenset(
+    "about have has include includes including like for in with of on using both between are want to".split()
+)
 _LONGEST_ITEM = 4
 """Words that one item of a list may have."""
 _BRACKETS = re.compile(r"\[[^\[\]]{1,2000}\]")
@@ -48,7 +49,11 @@ def find_claims(task: TaskReading, tool: ToolReading) -> tuple[Claim, ...]:
     written = (claim for slot in tool.slots for claim in _claims(task, tool, slot))
     meant = (claim for slot in tool.slots for claim in reference_claims(slot, task.references, task.steps))
     return (
-        *(claim for claim in written if not any(claim.start < end and start < claim.end for start, end in pointing)),
+        *(
+            claim
+            for claim in written
+            if not any(claim.start < end and start < claim.end for start, end in pointing)
+        ),
         *meant,
     )
 
@@ -138,7 +143,9 @@ def _ones(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Span]:
     """ "one" after the noun that it numbers: "note one". Elsewhere it stands for a thing, and is no number."""
     for place in task.indices.get("one", ()):
         token = task.tokens[place]
-        numbered = place > 0 and task.tokens[place - 1].stem in (tool.name | slot.words) - vocabulary.VERBS - {""}
+        numbered = place > 0 and task.tokens[place - 1].stem in (
+            tool.name | slot.words
+        ) - vocabulary.VERBS - {""}
         if numbered and task.value_at(place) is None:
             yield Span(token.start, token.end, Kind.NUMBER, token.text, 1)
 
@@ -220,7 +227,9 @@ def _json_list(item: Slot, text: str) -> list[Any] | None:
     except ValueError:
         return None
     fits = all(
-        (isinstance(value, int | float) and not isinstance(value, bool)) if item.numeric else isinstance(value, str)
+        (isinstance(value, int | float) and not isinstance(value, bool))
+        if item.numeric
+        else isinstance(value, str)
         for value in values
     )
     return values if values and fits else None

@@ -63,7 +63,9 @@ def clauses(text: str) -> tuple[str, ...]:
 def _is_thanks(clause: str) -> bool:
     """Whether a clause only asks for the answer: "and give it to me"; "show it" alone may mean a step."""
     words = [token.lower for token in TaskReading(clause).tokens if token.text[0].isalnum()]
-    return len(words) > 2 and all(word in _THANKS for word in words) and bool({"me", "us", "know"} & set(words))
+    return (
+        len(words) > 2 and all(word in _THANKS for word in words) and bool({"me", "us", "know"} & set(words))
+    )
 
 
 @lru_cache(maxsize=256)
@@ -133,7 +135,9 @@ def _is_step(task: TaskReading, begun: int, ended: int, following: int, *, stron
         return False
     wish = _past(task, verb, _WISHES)
     if wish > verb:
-        return (strong or _says_also(task, ended, wish)) and not _is_in_running_text(task, begun, ended, strong=strong)
+        return (strong or _says_also(task, ended, wish)) and not _is_in_running_text(
+            task, begun, ended, strong=strong
+        )
     token = task.tokens[verb]
     if task.in_value(token):
         return False
@@ -179,7 +183,10 @@ def _has_object(task: TaskReading, verb: int) -> bool:
     if task.value_at(verb + 1) is not None or token.lower in _OBJECTS:
         return True
     # "describe users" is a step where the step before is one; in "for read and write access" it is a noun.
-    led = any(other.lower in {"for", "about", "matching", "of"} for other in task.tokens[max(0, verb - 4) : verb - 1])
+    led = any(
+        other.lower in {"for", "about", "matching", "of"}
+        for other in task.tokens[max(0, verb - 4) : verb - 1]
+    )
     return before in {"and", "also", ".", ","} and bool(token.stem) and not led
 
 

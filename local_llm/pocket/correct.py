@@ -71,7 +71,9 @@ def corrected(planner: str, task: Task, candidates: Sequence[Candidate]) -> Plan
                 missing=tuple(name for name in tool.required if name not in change.arguments),
                 last=step.last,
             )
-    return NoPlan(planner, f"what {tool.qualified} answered names nothing that can be put right", tuple(candidates))
+    return NoPlan(
+        planner, f"what {tool.qualified} answered names nothing that can be put right", tuple(candidates)
+    )
 
 
 def _changes(failed: Step, task: TaskReading, tool: ToolReading) -> Iterator[_Change]:
@@ -100,7 +102,9 @@ def _replaced(slot: Slot, before: Mapping[str, Any], task: TaskReading, error: s
                 yield _Change({**before, slot.name: option}, _CONFIDENCE, why)
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = _range(error)
-        bound = high if high is not None and value > high else low if low is not None and value < low else None
+        bound = (
+            high if high is not None and value > high else low if low is not None and value < low else None
+        )
         if bound is not None:
             number = int(bound) if bound.is_integer() else bound
             yield _Change({**before, slot.name: number}, _CHANGED, f"{slot.name} as far as it allows")

@@ -24,7 +24,9 @@ _YEAR = r"(?:,?\s+(?P<year>(?:19|20)\d\d)\b)?"
 _WEEKDAY = r"(?P<weekday>mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?s?\b"
 _COUNT = rf"(?P<count>\d+|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
 _UNIT = r"(?P<unit>minute|hour|day|week|month|year)s?"
-_HOUR = r"(?P<hour>\d{1,2}(?::(?P<minute>\d\d))?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+_HOUR = (
+    r"(?P<hour>\d{1,2}(?::(?P<minute>\d\d))?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+)
 _HALF = r"(?:\s+(?:in the|at)\s+(?P<half>morning|afternoon|evening|night)|\s*(?P<half2>[ap])(?:\.m\.|m\b))"
 
 
@@ -86,7 +88,9 @@ def _is_day(value: str | float) -> bool:
 
 
 def _month_day(match: re.Match[str], now: datetime | None) -> _Said | None:
-    month = next(i for i, name in enumerate(_MONTHS, 1) if name.startswith(match["month"].lower().rstrip(".")[:3]))
+    month = next(
+        i for i, name in enumerate(_MONTHS, 1) if name.startswith(match["month"].lower().rstrip(".")[:3])
+    )
     number = _ordinal(match["day"])
     year = match.groupdict().get("year")
     if number is None or not 1 <= number <= monthrange(int(year) if year else 2024, month)[1]:
@@ -97,7 +101,8 @@ def _month_day(match: re.Match[str], now: datetime | None) -> _Said | None:
         return _Said(Kind.DATE, None)
     # Without a year, the next such day is meant; how far back "March 3" may lie, nobody says.
     coming = next(
-        (day for y in range(now.year, now.year + 9) if (day := _day(y, month, number)) and day >= now.date()), None
+        (day for y in range(now.year, now.year + 9) if (day := _day(y, month, number)) and day >= now.date()),
+        None,
     )
     return _Said(Kind.DATE, coming.isoformat() if coming else None)
 
@@ -122,7 +127,9 @@ def _day_of_month(match: re.Match[str], now: datetime | None) -> _Said | None:
         return None
     if now is None:
         return _Said(Kind.DATE, None)
-    months = ((now.year + (now.month - 1 + ahead) // 12, (now.month - 1 + ahead) % 12 + 1) for ahead in range(4))
+    months = (
+        (now.year + (now.month - 1 + ahead) // 12, (now.month - 1 + ahead) % 12 + 1) for ahead in range(4)
+    )
     days = (_day(year, month, number) for year, month in months)
     coming = next((day for day in days if day and day >= now.date()), None)
     return _Said(Kind.DATE, coming.isoformat() if coming else None)
@@ -161,7 +168,9 @@ def _ahead(match: re.Match[str], now: datetime | None) -> _Said:
         moment = now + timedelta(minutes=count if unit == "minute" else 60 * count)
         return _Said(Kind.DATETIME, moment.isoformat(timespec="seconds"))
     if unit in {"day", "week"}:
-        return _Said(Kind.DATE, (now.date() + timedelta(int(count) * (7 if unit == "week" else 1))).isoformat())
+        return _Said(
+            Kind.DATE, (now.date() + timedelta(int(count) * (7 if unit == "week" else 1))).isoformat()
+        )
     months = now.year * 12 + now.month - 1 + int(count) * (12 if unit == "year" else 1)
     year, month = divmod(months, 12)
     if not 1 <= year <= 9999:
@@ -174,7 +183,7 @@ def _numeric(match: re.Match[str], now: datetime | None) -> _Said | None:
     readings = {
         day.isoformat()
         for month, number in ((first, second), (second, first))
-        if 1 <= month <= 12 and 1 <= number and (day := _day(year, month, number))
+        if 1 <= month <= 12 and number >= 1 and (day := _day(year, month, number))
     }
     return _Said(Kind.DATE, readings.pop() if len(readings) == 1 else None) if readings else None
 
@@ -189,7 +198,9 @@ def _clock(match: re.Match[str], now: datetime | None) -> _Said | None:
     parts = match.groupdict()
     said = parts["hour"].lower().partition(":")[0]
     hour = int(said) if said.isdigit() else int(_NUMBERS[said])
-    minutes = {"half past": 30, "quarter past": 15, "quarter to": -15}.get(re.sub(r"\s+", " ", (parts.get("part") or "").lower()), 0)
+    minutes = {"half past": 30, "quarter past": 15, "quarter to": -15}.get(
+        re.sub(r"\s+", " ", (parts.get("part") or "").lower()), 0
+    )
     half = (parts.get("half") or parts.get("half2") or "").lower()
     if not 0 <= hour <= 23 or (hour > 12 and half):
         return None

@@ -47,7 +47,9 @@ _EMPTY = frozenset(
 _TYPED = frozenset({Kind.DATE, Kind.DATETIME, Kind.TIME})
 """Kinds of values that a parameter of no declared kind is seldom meant to hold."""
 _HOLDS: dict[Kind, frozenset[str]] = {
-    kind: frozenset({"value", "when", "start", "end", "from", "to", "due", "period", "range", "year", "month", "schedule"})
+    kind: frozenset(
+        {"value", "when", "start", "end", "from", "to", "due", "period", "range", "year", "month", "schedule"}
+    )
     for kind in _TYPED
 }
 _LINKS = frozenset({"of", "is", "to", "=", ":", "the", "a", "an", "as"})
@@ -80,7 +82,9 @@ def claim(slot: Slot, span: Span, weight: float, why: str) -> Claim:
     value = _written(slot, span)
     if value is None:
         return Claim(slot, span.start, span.end, span.text, 0.0, why)
-    return Claim(slot, span.start, span.end, value, min(weight, BESIDE) if span.doubtful else weight, why, span.quoted)
+    return Claim(
+        slot, span.start, span.end, value, min(weight, BESIDE) if span.doubtful else weight, why, span.quoted
+    )
 
 
 def _written(slot: Slot, span: Span) -> str | None:
@@ -97,7 +101,12 @@ def _written(slot: Slot, span: Span) -> str | None:
         return None
     if slot.whole:
         return str(span.value) if span.kind is Kind.DATETIME else None
-    if span.kind is Kind.DATETIME and slot.dated == "%Y-%m-%d" and Kind.DATETIME in slot.kinds and span.value == span.text:
+    if (
+        span.kind is Kind.DATETIME
+        and slot.dated == "%Y-%m-%d"
+        and Kind.DATETIME in slot.kinds
+        and span.value == span.text
+    ):
         return span.text
     return moment.strftime(slot.dated)
 

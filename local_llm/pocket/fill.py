@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from local_llm.pocket.claims import find_claims
+from local_llm.pocket.earlier import carried
 from local_llm.pocket.evidence import BESIDE, GUESS, OPEN_KINDS, PENDING, SURE, Claim
 from local_llm.pocket.mention import Stretch
-from local_llm.pocket.earlier import carried
 from local_llm.pocket.slots import Slot
 from local_llm.pocket.spans import Kind
 from local_llm.pocket.task_reading import TaskReading
@@ -113,7 +113,9 @@ def _into_folder(claim: Claim, claims: Sequence[Claim], task: TaskReading) -> Cl
     if len(moved) != 1 or "." not in posixpath.basename(moved[0]):
         return claim
     folder = _FOLDER_NOUN.sub("", claim.value).strip("'\"/ ") if not claim.quoted else claim.value.rstrip("/")
-    path = posixpath.join("/" + folder if claim.value.startswith("/") else folder, posixpath.basename(moved[0]))
+    path = posixpath.join(
+        "/" + folder if claim.value.startswith("/") else folder, posixpath.basename(moved[0])
+    )
     return replace(claim, value=path, why="the file's name in that folder")
 
 
@@ -166,7 +168,9 @@ def _only_one_left(
     ]
     if len(left) != 1 or left[0].kind is Kind.REFERENCE or (slot.running and not left[0].quoted):
         return None
-    return Claim(slot, left[0].start, left[0].end, left[0].text, BESIDE, "the only value left", left[0].quoted)
+    return Claim(
+        slot, left[0].start, left[0].end, left[0].text, BESIDE, "the only value left", left[0].quoted
+    )
 
 
 def _rest(

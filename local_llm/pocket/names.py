@@ -40,7 +40,9 @@ THINGS = frozenset(
         "attraction playlist school university museum product"
     )
 )
-_PLACE_LEADS = frozenset("in at near to from around toward towards into for of visiting through across within outside".split())
+_PLACE_LEADS = frozenset(
+    "in at near to from around toward towards into for of visiting through across within outside".split()
+)
 _PEOPLE_LEADS = frozenset("by with for is am from of starring named about".split())
 _THING_LEADS = frozenset("for is of like see watch play at to about the on with book".split())
 
@@ -52,7 +54,9 @@ def find_names(text: str, taken: Sequence[Span]) -> Iterator[Span]:
     """
     for match in _RUN.finditer(text):
         for start, end in _parts(text, match.start(), match.end()):
-            if not any(span.start < end and start < span.end and span.kind is not Kind.NUMBER for span in taken):
+            if not any(
+                span.start < end and start < span.end and span.kind is not Kind.NUMBER for span in taken
+            ):
                 yield Span(start, end, Kind.TEXT, text[start:end], text[start:end])
 
 

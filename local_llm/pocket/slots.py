@@ -64,8 +64,13 @@ _GROUP = re.compile(
 )
 _EXAMPLES = re.compile(r"\s*(?:e\.?g|i\.?e|for example|such as|like)\b", re.IGNORECASE)
 _NOT_OPTIONS = re.compile(r"(?:optional|required|defaults?\b.*|etc\.?|\d+-\d+)$", re.IGNORECASE)
-_ORIGIN_SAID = re.compile(r"\b(?:from|depart\w*|leaving|origin|start(?:s|ing)? (?:at|in|point))\b(?! which)", re.IGNORECASE)
-_GOAL_SAID = re.compile(r"\b(?:to$|going to|flying to|travel(?:l?ing)? to|headed to|heading to|destination|arriv\w*|drop-?off|ends? (?:at|in))\b", re.IGNORECASE)
+_ORIGIN_SAID = re.compile(
+    r"\b(?:from|depart\w*|leaving|origin|start(?:s|ing)? (?:at|in|point))\b(?! which)", re.IGNORECASE
+)
+_GOAL_SAID = re.compile(
+    r"\b(?:to$|going to|flying to|travel(?:l?ing)? to|headed to|heading to|destination|arriv\w*|drop-?off|ends? (?:at|in))\b",
+    re.IGNORECASE,
+)
 _ENDS_SAID_WITHIN = 120
 _JOINED = re.compile(r"\bcomma[- ](?:separated|delimited)", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s*(?:,|\||/|\bor\b|;)\s*")

@@ -28,7 +28,26 @@ _BOUNDARIES = frozenset(
 )
 """Words that open a new part of a task; a short phrase ends before them, a long one only before announcing words."""
 _LINKS = frozenset(
-    {"include", "includes", "including", "is", "are", "as", "be", "of", "to", ":", "=", "the", "a", "an", "should", "will", "would", "equals"}
+    {
+        "include",
+        "includes",
+        "including",
+        "is",
+        "are",
+        "as",
+        "be",
+        "of",
+        "to",
+        ":",
+        "=",
+        "the",
+        "a",
+        "an",
+        "should",
+        "will",
+        "would",
+        "equals",
+    }
 )
 _NEGATIONS = frozenset(
     {"no", "not", "without", "dont", "don't", "don’t", "never", "disable", "skip", "except", "off"}
@@ -67,13 +86,19 @@ class TaskReading:
         dated = [
             span
             for span in find_dates(self.text, self.now)
-            if not any(other.start < span.end and span.start < other.end and _stands(other) for other in found)
+            if not any(
+                other.start < span.end and span.start < other.end and _stands(other) for other in found
+            )
         ]
         pointing = (
             Span(at.start, at.end, Kind.REFERENCE, self.text[at.start : at.end], "", quoted=True)
             for at in self.references
         )
-        kept = (span for span in found if not any(span.start < other.end and other.start < span.end for other in dated))
+        kept = (
+            span
+            for span in found
+            if not any(span.start < other.end and other.start < span.end for other in dated)
+        )
         return tuple(sorted((*kept, *dated, *pointing), key=lambda span: span.start))
 
     @cached_property

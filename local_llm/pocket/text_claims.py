@@ -32,7 +32,9 @@ _NAME_ENDINGS = frozenset("id ids number name code identifier value address cont
 _BEFORE_INFINITIVE = frozenset(
     "want wants need needs like love have try able how help me us you order is".split()
 )
-_INFINITIVES = frozenset(words("go be have travel leave see know learn eat stay fly take return arrive depart meet work make use"))
+_INFINITIVES = frozenset(
+    words("go be have travel leave see know learn eat stay fly take return arrive depart meet work make use")
+)
 _CURRENCY = frozenset(words("currency currencies"))
 _PATH_NOUNS = frozenset(words("folder directory file path"))
 _ALSO_SAYS = 0.1
@@ -66,7 +68,9 @@ def text_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Cl
     for span in task.spans:
         if span.quoted and suits(slot, span):
             told = _ALSO_SAYS if slot.words & set(words(span.text)) else 0.0
-            yield claim(slot, span, (FITTING if slot.free else LED if slot.required else SURE) + told, "quoted")
+            yield claim(
+                slot, span, (FITTING if slot.free else LED if slot.required else SURE) + told, "quoted"
+            )
 
 
 def _by_city(task: TaskReading, slot: Slot) -> Iterator[Claim]:
@@ -145,7 +149,9 @@ def named(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
 
 def _is_plain_words(task: TaskReading, slot: Slot, last: int, phrase: Span) -> bool:
     """Whether several plain words follow the name without "is" or a colon: "the brand perception report" is no brand."""
-    linked = task.tokens[last + 1].lower in _GIVING | {"as", "to", "of"} if last + 1 < len(task.tokens) else False
+    linked = (
+        task.tokens[last + 1].lower in _GIVING | {"as", "to", "of"} if last + 1 < len(task.tokens) else False
+    )
     plain = phrase.kind is Kind.TEXT and not phrase.quoted and " " in phrase.text and phrase.text.islower()
     return plain and not linked and not slot.free
 
@@ -180,7 +186,9 @@ def _after_name(task: TaskReading, slot: Slot, place: int) -> Iterator[Span]:
     phrases = (task.phrase_after(place, long=long) for long in lengths)
     for phrase in dict.fromkeys(phrase for phrase in phrases if phrase):
         # "content is 'x'. And then…": what is quoted is the value, and what is around it is not.
-        if phrase.quoted or not any(span.quoted and phrase.start < span.start < phrase.end for span in task.spans):
+        if phrase.quoted or not any(
+            span.quoted and phrase.start < span.start < phrase.end for span in task.spans
+        ):
             yield phrase
 
 
@@ -240,7 +248,9 @@ def _by_announcement(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterat
         sure = lead in vocabulary.UNMISTAKABLE
         for place in task.indices.get(lead, ()):
             phrase = task.phrase_after(place, long=slot.running)
-            if phrase is None or (not sure and (_is_tools_own(tool, phrase) or _is_tools_matter(tool, slot, phrase))):
+            if phrase is None or (
+                not sure and (_is_tools_own(tool, phrase) or _is_tools_matter(tool, slot, phrase))
+            ):
                 continue
             weight = ANNOUNCED if sure else BESIDE if _is_contested(tool, slot, lead, phrase) else LED
             yield claim(slot, phrase, weighed(slot, phrase, weight) - _DRIFT * rank, f"after “{lead}”")

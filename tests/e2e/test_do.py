@@ -107,11 +107,13 @@ async def test_every_task_and_call_is_in_the_journal_without_its_secrets(
         await client.call_tool("clock__days_between", {"start": "2026-01-01", "end": "2026-01-31"})
         await client.call_tool("do", {"task": "order a pizza"})
     with sqlite3.connect(tmp_path / "journal.sqlite") as journal:
-        tasks = journal.execute("SELECT text, tool, decision, outcome FROM tasks ORDER BY id").fetchall()
+        tasks = journal.execute(
+            "SELECT ending, tool, outcome FROM tasks LEFT JOIN steps ON task_id = id ORDER BY id"
+        ).fetchall()
         calls = journal.execute("SELECT tool, outcome, task_id IS NULL FROM calls ORDER BY id").fetchall()
         dump = "\n".join(journal.iterdump())
     journal.close()
-    assert [task[1:] for task in tasks] == [("notes__add_note", "execute", "ok"), (None, "escalate", None)]
+    assert tasks == [("done", "notes__add_note", "ok"), ("unsure", None, None)]
     assert calls == [("notes__add_note", "ok", 0), ("clock__days_between", "ok", 1)]
     assert secret not in dump
     assert "[redacted]" in dump

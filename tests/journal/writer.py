@@ -16,7 +16,7 @@ from mcp_proxy.journal import Journal, TaskRecord
 async def main(path: Path, count: int) -> None:
     journal = await Journal.open(path)
     for n in range(count):
-        record = TaskRecord(client="writer", text=f"task {n} " + "x" * 500, decision="refuse", reason="test")
+        record = TaskRecord(client="writer", text=f"task {n} " + "x" * 500, ending="refused")
         sys.stdout.write(await journal.record_task(record) + "\n")
         sys.stdout.flush()
     sys.stdout.write("done\n")

@@ -11,7 +11,7 @@ import pytest
 from local_llm import NoPlan, Task
 from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.escalation import Budget
-from mcp_proxy.journal import Journal, TaskRecord
+from mcp_proxy.journal import Journal, SpendRecord, TaskRecord
 from mcp_proxy.proposals import Proposal, ProposalError, Usage
 from tool_registry import Candidate
 
@@ -38,11 +38,9 @@ async def journal(tmp_path: Path) -> AsyncGenerator[Journal]:
     await journal.close()
 
 
-async def spend(journal: Journal, cost: float | None = 0.25, planner: str = "claude", **fields: Any) -> None:
-    record = TaskRecord(
-        client="c", text="t", decision="escalate", reason="r", planner=planner, cost=cost, **fields
-    )
-    await journal.record_task(record)
+async def spend(journal: Journal, cost: float | None = 0.25, provider: str = "claude", **fields: Any) -> None:
+    spent = SpendRecord(provider=provider, cost=cost, **fields)
+    await journal.record_task(TaskRecord(client="c", text="t", ending="unsure", spends=(spent,)))
 
 
 async def resolved(budget: Budget, journal: Journal | None) -> Proposal:
@@ -88,9 +86,9 @@ async def test_a_budget_of_nothing_allows_nothing(journal: Journal) -> None:
     assert "$0.00" in await refused(Budget(max_dollars_per_day=0), journal)
 
 
-async def test_yesterday_and_other_planners_do_not_count(journal: Journal) -> None:
-    await spend(journal, 9.0, started_at=datetime.now(UTC) - timedelta(days=1))
-    await spend(journal, 9.0, planner="pocket")
+async def test_yesterday_and_other_providers_do_not_count(journal: Journal) -> None:
+    await spend(journal, 9.0, at=datetime.now(UTC) - timedelta(days=1))
+    await spend(journal, 9.0, provider="other")
     assert await resolved(Budget(max_calls_per_day=1, max_dollars_per_day=0.1), journal) is ANSWER
 
 
