@@ -145,6 +145,8 @@ class _Run:
     dry_run: bool
     first: int = 0
     """Who is asked first for the next call, by place among those who may be asked."""
+    would_ask: str = ""
+    """What a dry run would have asked the user first; they are supposed to say yes."""
     over_budget: bool = False
     """Whether somebody was not asked because the money for it is spent."""
     failures: int = 0
@@ -166,18 +168,24 @@ async def _carry_out(run: _Run, planned: Plan | None) -> Outcome:
         if judged is None or isinstance(judged.decision, Escalate):
             judged = await _next_call(run)
         planned = None
-        if isinstance(judged, Judged) and isinstance(judged.decision, Ask) and not run.dry_run:
-            judged = await _settle(run, judged, judged.decision)
+        if isinstance(judged, Judged) and isinstance(judged.decision, Ask):
+            judged = _supposed(run, judged) if run.dry_run else await _settle(run, judged, judged.decision)
         if not (isinstance(judged, Judged) and isinstance(judged.decision, Execute)):
             return _without_a_call(run, judged)
         made = await _make(run, judged, judged.decision.call)
         if made.failed and run.first >= len(run.asked):
             return run.ended(Ending.FAILED, f"{made.plan.call.tool.qualified} answered with an error")
         if made.plan.last and not made.failed:
-            return run.ended(Ending.PLANNED if run.dry_run else Ending.DONE, made.plan.reason)
+            return _done(run, made.plan.reason)
     return run.ended(
         Ending.STOPPED, f"it was not done after {run.ports.most_steps} calls, the most it may take"
     )
+
+
+def _done(run: _Run, reason: str) -> Outcome:
+    if run.would_ask:
+        return run.ended(Ending.NEEDS, run.would_ask)
+    return run.ended(Ending.PLANNED if run.dry_run else Ending.DONE, reason)
 
 
 async def _next_call(run: _Run) -> Judged | Finished:
@@ -250,6 +258,14 @@ async def _settle(run: _Run, judged: Judged, ask: Ask) -> Judged | Declined | Ca
     return judged if question is None else CannotAsk(f"the answer left something open: {question.reason}")
 
 
+def _supposed(run: _Run, judged: Judged) -> Judged:
+    """What a dry run goes on with where the user would be asked: approval is supposed, values cannot be."""
+    if not isinstance(judged.decision, Ask) or judged.decision.questions:
+        return judged
+    run.would_ask = run.would_ask or judged.decision.reason
+    return replace(judged, decision=Execute(judged.decision.call))
+
+
 async def _answered(run: _Run, ask: Ask) -> Answers | Declined | CannotAsk:
     """The user's answer. The time they take is not the task's."""
     await run.ports.tell("asking", ask.reason)
@@ -291,8 +307,9 @@ def _without_a_call(run: _Run, end: Judged | Finished | Declined | CannotAsk) ->
     failed = bool(run.task.corrects)
     match end:
         case Finished():
-            ending = Ending.FAILED if failed else Ending.DONE if run.task.steps else Ending.UNSURE
-            return run.ended(ending, end.reason)
+            if run.task.steps and not failed:
+                return _done(run, end.reason)
+            return run.ended(Ending.FAILED if failed else Ending.UNSURE, end.reason)
         case Declined():
             return run.ended(Ending.DECLINED, "the user was asked and declined")
         case CannotAsk() | Judged(decision=Ask()):

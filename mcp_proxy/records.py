@@ -39,7 +39,7 @@ def task_record(asked: Asked, outcome: Outcome) -> TaskRecord:
     ending = outcome.ending
     return TaskRecord(
         **asdict(asked),
-        ending=ending.value,
+        ending="planned" if outcome.dry_run else ending.value,
         reason=outcome.reason,
         planner=outcome.plan.planner if outcome.plan else None,
         strategy=outcome.strategy,

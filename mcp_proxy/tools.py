@@ -16,6 +16,7 @@ from mcp_proxy.callers import CALLER, Context, client_of, name_of
 from mcp_proxy.delivery import Delivery, owner_of
 from mcp_proxy.desk import Desk
 from mcp_proxy.failures import failure
+from mcp_proxy.feedback import FEEDBACK, give_feedback
 from mcp_proxy.hops import forwarded
 from mcp_proxy.outcome import Outcome
 from mcp_proxy.own_tools import read_arguments
@@ -31,12 +32,12 @@ from mcp_proxy.telling import outcome_result
 from tool_registry import ToolEntry
 from tool_registry.exposure import Choice, Exposure, always_visible, choose, matches
 
-_OWN_TOOLS = (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT)
+_OWN_TOOLS = (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT, FEEDBACK)
 
 _SHOWN_WITH: Mapping[Exposure, tuple[dict[str, Any], ...]] = {
     Exposure.ALL: (DO, PLAN, READ_RESULT),
     Exposure.SEARCH: (FIND_TOOLS, CALL_TOOL, READ_RESULT),
-    Exposure.PLAN: (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT),
+    Exposure.PLAN: (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT, FEEDBACK),
 }
 """Switchboard's own tools that go with an exposure in any case. Those that are not shown can be called too."""
 
@@ -106,19 +107,27 @@ class Tools:
 
     async def _use_own(self, ctx: Context, params: CallToolRequestParams, own: Result) -> Result:
         arguments = params.arguments or {}
-        if own is READ_RESULT:
-            return await self._delivery.read(arguments, self._owner(ctx))
-        if own is FIND_TOOLS:
-            return await self._find(arguments)
-        if own is CALL_TOOL:
-            called = read_arguments(CALL_TOOL["name"], arguments, CallArguments)
-            if isinstance(called, str):
-                return error_result(called)
-            if called.name in self._own():
-                return error_result(f"{called.name} is a tool of Switchboard's own: call it directly.")
-            onward = {**forwarded(ctx.params), "name": called.name, "arguments": called.arguments}
-            return await self._call(ctx, called.name, onward)
-        return await self._carry_out(ctx, params, own)
+        match own["name"]:
+            case "read_result":
+                return await self._delivery.read(arguments, self._owner(ctx))
+            case "find_tools":
+                return await self._find(arguments)
+            case "call_tool":
+                return await self._call_through(ctx, arguments)
+            case "feedback":
+                board, seen = self._desk.board, self._desk.seen.catalog.tools
+                return await give_feedback(arguments, board.journal, seen, name_of(ctx))
+            case _:
+                return await self._carry_out(ctx, params, own)
+
+    async def _call_through(self, ctx: Context, arguments: Mapping[str, Any]) -> Result:
+        called = read_arguments(CALL_TOOL["name"], arguments, CallArguments)
+        if isinstance(called, str):
+            return error_result(called)
+        if called.name in self._own():
+            return error_result(f"{called.name} is a tool of Switchboard's own: call it directly.")
+        onward = {**forwarded(ctx.params), "name": called.name, "arguments": called.arguments}
+        return await self._call(ctx, called.name, onward)
 
     async def _find(self, arguments: Mapping[str, Any]) -> Result:
         asked = read_arguments(FIND_TOOLS["name"], arguments, FindArguments)

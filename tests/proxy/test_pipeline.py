@@ -380,6 +380,14 @@ async def test_a_dry_run_plans_every_step_with_no_results() -> None:
     assert planner.tasks[1].steps[0].result is None
 
 
+async def test_a_dry_run_supposes_a_yes_and_plans_on() -> None:
+    planner = ScriptedPlanner([replace(DELETE, last=False), note("two")])
+    done = await run(planner, dry_run=True)
+    assert [made.plan.call.tool.name for made in done.outcome.steps] == ["delete_note", "add_note"]
+    assert done.outcome.ending is Ending.NEEDS
+    assert "person's approval" in done.outcome.reason
+
+
 async def test_a_planner_that_finds_nothing_left_ends_the_task() -> None:
     claude = above(note("one", last=False), Finished("above", "both are written"))
     done = await run(NONE, above=claude)
