@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -43,7 +44,7 @@ async def running(
                 board = Switchboard(
                     settings,
                     journal,
-                    planner or PocketPlanner(),
+                    planner or PocketPlanner(clock=lambda: datetime.now().astimezone()),
                     escalator,
                     watchdog=watchdog,
                     tasks=tasks,

@@ -44,7 +44,9 @@ _OTHERS = {
     "Africa/Casablanca": "Rabat,Marrakesh",
 }
 _AREAS = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
-_NO_CITIES = frozenset({"north", "south", "west", "east", "center", "general", "eastern", "central", "mountain", "act"})
+_NO_CITIES = frozenset(
+    {"north", "south", "west", "east", "center", "general", "eastern", "central", "mountain", "act"}
+)
 """Last parts of zones that are no cities, in lower case."""
 
 

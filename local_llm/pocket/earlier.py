@@ -15,14 +15,14 @@ from tool_registry.search import words
 
 _LONGEST_RESULT = 2000
 """Characters of a result that may become an argument."""
-_WHEREABOUTS = frozenset("repo repository repo_path cwd root project workspace database db bucket namespace".split())
+_WHEREABOUTS = frozenset(
+    "repo repository repo_path cwd root project workspace database db bucket namespace".split()
+)
 """Names of parameters that say where all of a task takes place."""
 _PLACES = frozenset(words("folder directory dir there"))
 _FILES = frozenset(words("file document"))
 _ID_IN_TEXT = re.compile(r"(?:\bid\b\W{0,4}|#|\b(?:number|no\.)\s*)([\w-]+)", re.IGNORECASE)
 _FINAL_NUMBER = re.compile(r"(?:\bis\b|=|:)\s*(-?\d[\d,]*(?:\.\d+)?)\W*$")
-
-
 
 
 def reference_claims(slot: Slot, references: Sequence[Reference], steps: Sequence[Step]) -> Iterator[Claim]:
@@ -48,7 +48,9 @@ def carried(slot: Slot, text: str, steps: Sequence[Step]) -> Claim | None:
     nouns = {*words(slot.name), *(_FILES | _PLACES if Kind.PATH in slot.kinds else ())}
     said = any(nouns & set(words(noun)) for noun in re.findall(r"\bthe\s+(\w+)", text, re.IGNORECASE))
     where = bool(slot.parts & _WHEREABOUTS)
-    return Claim(slot, len(text), len(text), value, SURE + 0.05 if said or where else GUESS, "as in the call before")
+    return Claim(
+        slot, len(text), len(text), value, SURE + 0.05 if said or where else GUESS, "as in the call before"
+    )
 
 
 def context_words(text: str, steps: Sequence[Step]) -> frozenset[str]:
@@ -132,7 +134,9 @@ def _id_out_of(slot: Slot, steps: Sequence[Step]) -> Iterator[tuple[Any, float, 
         yield value, LED, "out of the result before"
 
 
-def _out_of_result(slot: Slot, reference: Reference, steps: Sequence[Step]) -> Iterator[tuple[Any, float, str]]:
+def _out_of_result(
+    slot: Slot, reference: Reference, steps: Sequence[Step]
+) -> Iterator[tuple[Any, float, str]]:
     step = steps[-1]
     if step.result is None:
         yield PENDING, ANNOUNCED, "waits for the result before"
@@ -154,7 +158,11 @@ def _scalar(slot: Slot, reference: Reference, step: Step) -> Any:
                 return value
         fitting = [value for member in members.values() if (value := _typed(slot, member)) is not None]
         return fitting[0] if len(fitting) == 1 else None
-    if answered is not None and not isinstance(answered, list) and (value := _typed(slot, answered)) is not None:
+    if (
+        answered is not None
+        and not isinstance(answered, list)
+        and (value := _typed(slot, answered)) is not None
+    ):
         return value
     text = (step.result or "").strip()
     if slot.numeric:

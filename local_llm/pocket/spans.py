@@ -64,7 +64,12 @@ _DOZEN = {"dozen": 12}
 
 # "one" is a pronoun unless a noun follows it.
 _NOUN = r"\s+(?!(?:of|for|to|at|in|on|by|with|from|that|which|who|is|was|and|or|more|another)\b)[a-z]"
-_KIND_OF_GROUP = {"spelled": Kind.NUMBER, "web": Kind.URL, "address": Kind.IDENTIFIER, "version": Kind.IDENTIFIER}
+_KIND_OF_GROUP = {
+    "spelled": Kind.NUMBER,
+    "web": Kind.URL,
+    "address": Kind.IDENTIFIER,
+    "version": Kind.IDENTIFIER,
+}
 # Earlier kinds win where two begin at the same place. A number glued to a multiplier ("10k") or an ordinal
 # ending is not read as a number at all: half a reading would be a wrong value.
 _TYPED = re.compile(

@@ -28,7 +28,27 @@ _BOUNDARIES = frozenset(
 )
 """Words that open a new part of a task; a short phrase ends before them, a long one only before announcing words."""
 _LINKS = frozenset(
-    {"include", "includes", "including", "is", "are", "as", "be", "of", "to", ":", "=", "the", "a", "an", "should", "will", "would", "equals"}
+    {
+        "say",
+        "include",
+        "includes",
+        "including",
+        "is",
+        "are",
+        "as",
+        "be",
+        "of",
+        "to",
+        ":",
+        "=",
+        "the",
+        "a",
+        "an",
+        "should",
+        "will",
+        "would",
+        "equals",
+    }
 )
 _NEGATIONS = frozenset(
     {"no", "not", "without", "dont", "don't", "don’t", "never", "disable", "skip", "except", "off"}
@@ -36,6 +56,8 @@ _NEGATIONS = frozenset(
 _JOINTS = frozenset({",", "and", "or", "&"})
 _SENTENCE_ENDS = frozenset({".", "!", "?", ";", "\n"})
 _TITLES = frozenset({"dr", "mr", "mrs", "ms", "st", "prof", "vs"})
+_SPEAKERS = frozenset("i we you it they he she please this these i'm i'd we're let can could".split())
+"""Words that begin something else where an item of a list might stand."""
 _LONGEST_LIST = 20
 
 
@@ -67,13 +89,19 @@ class TaskReading:
         dated = [
             span
             for span in find_dates(self.text, self.now)
-            if not any(other.start < span.end and span.start < other.end and _stands(other) for other in found)
+            if not any(
+                other.start < span.end and span.start < other.end and _stands(other) for other in found
+            )
         ]
         pointing = (
             Span(at.start, at.end, Kind.REFERENCE, self.text[at.start : at.end], "", quoted=True)
             for at in self.references
         )
-        kept = (span for span in found if not any(span.start < other.end and other.start < span.end for other in dated))
+        kept = (
+            span
+            for span in found
+            if not any(span.start < other.end and other.start < span.end for other in dated)
+        )
         return tuple(sorted((*kept, *dated, *pointing), key=lambda span: span.start))
 
     @cached_property
@@ -180,7 +208,7 @@ class TaskReading:
             while span is None and last < len(self.tokens) and not self._ends_phrase(last, long=False):
                 last += 1
             item = span or self._phrase(first, last)
-            if item is None:
+            if item is None or (item.kind is Kind.TEXT and item.text.split()[0].lower() in _SPEAKERS):
                 return
             yield item
             first = self.index_at(item.end)

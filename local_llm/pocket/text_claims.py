@@ -32,7 +32,12 @@ _NAME_ENDINGS = frozenset("id ids number name code identifier value address cont
 _BEFORE_INFINITIVE = frozenset(
     "want wants need needs like love have try able how help me us you order is".split()
 )
-_INFINITIVES = frozenset(words("go be have travel leave see know learn eat stay fly take return arrive depart meet work make use"))
+_INFINITIVES = frozenset(
+    words("go be have travel leave see know learn eat stay fly take return arrive depart meet work make use")
+)
+_DOCTORS = frozenset(words("doctor physician dentist therapist"))
+_SORTS = frozenset("genre style category cuisine sort subgenre language nationality".split())
+"""Names of parameters whose value stands before the noun of the tool: "Pop songs", "Italian restaurants"."""
 _CURRENCY = frozenset(words("currency currencies"))
 _PATH_NOUNS = frozenset(words("folder directory file path"))
 _ALSO_SAYS = 0.1
@@ -62,11 +67,13 @@ def text_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Cl
     if slot.words & _CURRENCY:
         yield from _by_currency(task, tool, slot)
     yield from _by_linked_name(task, slot)
-    yield from _by_capitals(task, slot)
+    yield from _by_capitals(task, tool, slot)
     for span in task.spans:
         if span.quoted and suits(slot, span):
             told = _ALSO_SAYS if slot.words & set(words(span.text)) else 0.0
-            yield claim(slot, span, (FITTING if slot.free else LED if slot.required else SURE) + told, "quoted")
+            yield claim(
+                slot, span, (FITTING if slot.free else LED if slot.required else SURE) + told, "quoted"
+            )
 
 
 def _by_city(task: TaskReading, slot: Slot) -> Iterator[Claim]:
@@ -106,19 +113,27 @@ def _by_linked_name(task: TaskReading, slot: Slot) -> Iterator[Claim]:
                     break
 
 
-def _by_capitals(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+def _by_capitals(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     """Capitalised names for the parameters that hold such, where the word before or after them agrees."""
-    if not is_name(slot):
+    if not (is_name(slot) or slot.parts & _SORTS):
         return
     for name in task.names:
         lead = next((token.lower for token in task.before(name.start, 1)), "")
         after = {token.stem for token in task.after(name.end, 1)} - {""}
         if leads_to(slot, lead):
             weight = LED + 0.02 * len(name.text.split()) + leading(task, slot, name.start)
-        elif after & slot.words or slot.words & set(words(name.text)):
+        elif (
+            after & slot.words
+            or (slot.parts & _SORTS and after & (tool.name | tool.lead))
+            or slot.words & set(words(name.text))
+        ):
             weight = LED
         else:
             weight = GUESS
+        titled = name.text.startswith("Dr.")
+        if titled or lead == "is":
+            doctor = bool(slot.words & _DOCTORS)
+            weight += 0.1 if titled == doctor else -0.2
         yield claim(slot, name, min(weight, FITTING), "a name")
 
 
@@ -145,7 +160,9 @@ def named(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
 
 def _is_plain_words(task: TaskReading, slot: Slot, last: int, phrase: Span) -> bool:
     """Whether several plain words follow the name without "is" or a colon: "the brand perception report" is no brand."""
-    linked = task.tokens[last + 1].lower in _GIVING | {"as", "to", "of"} if last + 1 < len(task.tokens) else False
+    linked = (
+        task.tokens[last + 1].lower in _GIVING | {"as", "to", "of"} if last + 1 < len(task.tokens) else False
+    )
     plain = phrase.kind is Kind.TEXT and not phrase.quoted and " " in phrase.text and phrase.text.islower()
     return plain and not linked and not slot.free
 
@@ -180,7 +197,9 @@ def _after_name(task: TaskReading, slot: Slot, place: int) -> Iterator[Span]:
     phrases = (task.phrase_after(place, long=long) for long in lengths)
     for phrase in dict.fromkeys(phrase for phrase in phrases if phrase):
         # "content is 'x'. And then…": what is quoted is the value, and what is around it is not.
-        if phrase.quoted or not any(span.quoted and phrase.start < span.start < phrase.end for span in task.spans):
+        if phrase.quoted or not any(
+            span.quoted and phrase.start < span.start < phrase.end for span in task.spans
+        ):
             yield phrase
 
 
@@ -240,7 +259,9 @@ def _by_announcement(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterat
         sure = lead in vocabulary.UNMISTAKABLE
         for place in task.indices.get(lead, ()):
             phrase = task.phrase_after(place, long=slot.running)
-            if phrase is None or (not sure and (_is_tools_own(tool, phrase) or _is_tools_matter(tool, slot, phrase))):
+            if phrase is None or (
+                not sure and (_is_tools_own(tool, phrase) or _is_tools_matter(tool, slot, phrase))
+            ):
                 continue
             weight = ANNOUNCED if sure else BESIDE if _is_contested(tool, slot, lead, phrase) else LED
             yield claim(slot, phrase, weighed(slot, phrase, weight) - _DRIFT * rank, f"after “{lead}”")

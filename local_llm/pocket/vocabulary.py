@@ -62,7 +62,11 @@ ACTIONS = VERBS | frozenset(
 )
 """Stems that say what is to be done when a step begins with them; many are nouns elsewhere."""
 
-DEEDS = frozenset(words("delete remove erase drop write save store move rename copy create insert send post kill commit upload"))
+DEEDS = frozenset(
+    words(
+        "delete remove erase drop write save store move rename copy create insert send post kill commit upload"
+    )
+)
 """Stems of verbs that change something, each in a way of its own: what does not speak of them does not do them."""
 
 SLIGHT = frozenset(words("get list show display run tool do use all new current data value api give tell"))
