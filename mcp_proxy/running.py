@@ -53,7 +53,7 @@ async def running(
                 board = Switchboard(
                     settings,
                     journal,
-                    planner or PocketPlanner(),
+                    planner or PocketPlanner(clock=lambda: datetime.now().astimezone()),
                     escalator,
                     watchdog=watchdog,
                     tasks=tasks,

@@ -1,6 +1,6 @@
 """Choosing among tools: how much of a task each tool and its filled parameters explain.
 
-The other part a learned model replaces: anything with the signature of `judge` will do.
+These are the rules behind `seams.Judge`, which a learned model may replace.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,8 +57,12 @@ class Fit:
     """Whether the tool's name says what the task wants done, as far as either says it."""
 
 
-def judge(task: TaskReading, filling: Filling, taken: Sequence[Stretch] = ()) -> Fit:
-    """How well the tool of `filling` suits `task`; `taken` are stretches of text that speak of the server."""
+def judge(task: TaskReading, fillings: Sequence[Filling], taken: Sequence[Stretch] = ()) -> tuple[Fit, ...]:
+    """How well the tool of each of `fillings` suits `task`; `taken` are stretches of text that speak of the server."""
+    return tuple(_fit(task, filling, taken) for filling in fillings)
+
+
+def _fit(task: TaskReading, filling: Filling, taken: Sequence[Stretch]) -> Fit:
     tool = filling.tool
     content = [
         token

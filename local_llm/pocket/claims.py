@@ -1,11 +1,11 @@
 """Claims: which value standing in a task a parameter may take, how much speaks for it, and why.
 
-This is the part a learned model replaces: anything with the signature of `find_claims` will do.
+These are the rules behind `seams.FindClaims`, which a learned model may replace.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -33,7 +33,7 @@ from local_llm.pocket.tool_reading import ToolReading
 from tool_registry.search import words
 
 _LIST_LEADS = frozenset(
-    "about have has include includes including like for in with of on using both between are want to".split()
+    "about have has include includes including like for in with of using both between are".split()
 )
 _LONGEST_ITEM = 4
 """Words that one item of a list may have."""
@@ -41,8 +41,12 @@ _BRACKETS = re.compile(r"\[[^\[\]]{1,2000}\]")
 _SHARES = frozenset(words("percent percentage pct rate share ratio probability chance humidity"))
 
 
-def find_claims(task: TaskReading, tool: ToolReading) -> tuple[Claim, ...]:
-    """Every claim that the parameters of `tool` have on what stands in `task`; weak ones included."""
+def find_claims(task: TaskReading, tools: Sequence[ToolReading]) -> tuple[tuple[Claim, ...], ...]:
+    """Every claim that the parameters of each of `tools` have on what stands in `task`; weak ones included."""
+    return tuple(_claims_of(task, tool) for tool in tools)
+
+
+def _claims_of(task: TaskReading, tool: ToolReading) -> tuple[Claim, ...]:
     if not task.references:
         return tuple(claim for slot in tool.slots for claim in _claims(task, tool, slot))
     pointing = [(at.start, at.end) for at in task.references]
@@ -140,7 +144,7 @@ def _number_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator
 
 
 def _ones(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Span]:
-    """ "one" after the noun that it numbers: "note one". Elsewhere it stands for a thing, and is no number."""
+    """The word "one" after the noun that it numbers: "note one". Elsewhere it stands for a thing, and is no number."""
     for place in task.indices.get("one", ()):
         token = task.tokens[place]
         numbered = place > 0 and task.tokens[place - 1].stem in (
@@ -251,9 +255,15 @@ def _plain_lists(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[C
     for lead in _LIST_LEADS & task.indices.keys():
         for place in task.indices[lead]:
             items = task.list_after(place)
-            if len(items) > 1 and all(len(span.text.split()) <= _LONGEST_ITEM for span in items):
+            if len(items) > 1 and all(_is_item(span.text) for span in items):
                 weight = SURE + 0.02 * len(items) if len(lists) == 1 else GUESS
                 yield Claim(slot, items[0].start, items[-1].end, [i.text for i in items], weight, "a list")
+
+
+def _is_item(text: str) -> bool:
+    """Whether a phrase is short and has no "is" or "are" of its own."""
+    said = text.lower().split()
+    return len(said) <= _LONGEST_ITEM and not {"is", "are", "that", "which"} & set(said)
 
 
 def _item_value(item: Slot, span: Span) -> Any:

@@ -11,6 +11,7 @@ _STRONG = frozenset(
 )
 """Joints that say that something comes after; the others may as well join two things of one step."""
 _JOINTS = _STRONG | frozenset({",", ".", "!", "?", "&", "and", "also", "next", "please"})
+_SENTENCE_ENDS = frozenset({".", "!", "?"})
 _AFTER_THAT = ("after", "that")
 _COURTESIES = tuple(
     tuple(courtesy.split())
@@ -35,6 +36,7 @@ _THANKS = frozenset(
     "soon as possible when done for".split()
 )
 """Words of a last sentence that asks for nothing new."""
+_LEAST_THANKS = 3
 _ASKING = frozenset({"what", "what's", "which", "who", "where", "how"})
 _OBJECTS = frozenset(
     "the a an my our your his her their its it them that this these those all every each any some both there for to "
@@ -64,7 +66,9 @@ def _is_thanks(clause: str) -> bool:
     """Whether a clause only asks for the answer: "and give it to me"; "show it" alone may mean a step."""
     words = [token.lower for token in TaskReading(clause).tokens if token.text[0].isalnum()]
     return (
-        len(words) > 2 and all(word in _THANKS for word in words) and bool({"me", "us", "know"} & set(words))
+        len(words) >= _LEAST_THANKS
+        and all(word in _THANKS for word in words)
+        and bool({"me", "us", "know"} & set(words))
     )
 
 
@@ -121,31 +125,33 @@ def _past_joints(task: TaskReading, index: int) -> tuple[int, bool]:
 
 def _is_inside_word(task: TaskReading, token: Token) -> bool:
     """Whether a mark is part of something longer, as in "3.5", "e.g." or "v1.2"."""
-    return token.text in {".", "!", "?"} and not task.text[token.end : token.end + 1].isspace()
+    return token.text in _SENTENCE_ENDS and not task.text[token.end : token.end + 1].isspace()
 
 
 def _is_step(task: TaskReading, begun: int, ended: int, following: int, *, strong: bool) -> bool:
     """Whether tokens from `following` on are a step, given that one from `begun` to `ended` comes before."""
     wished = _past(task, begun, _WISHES) > begun
-    if not (wished or any(_acts(task, index) for index in range(begun, ended))):
+    asked = wished or any(_acts(task, index) for index in range(begun, ended))
+    if not asked or _is_in_running_text(task, begun, ended, strong=strong):
         return False
     verb = _past_courtesies(task, following)
-    sentence = any(token.text in {".", "!", "?"} for token in task.tokens[ended:following])
-    if wished and sentence and not strong and not _says_also(task, ended, verb):
-        return False
     wish = _past(task, verb, _WISHES)
-    if wish > verb:
-        return (strong or _says_also(task, ended, wish)) and not _is_in_running_text(
-            task, begun, ended, strong=strong
-        )
+    also = strong or any(token.lower == "also" for token in task.tokens[ended : max(verb, wish)])
+    sentence = any(token.text in _SENTENCE_ENDS for token in task.tokens[ended:following])
+    if wish > verb or (wished and sentence):
+        return also and (wish > verb or _begins(task, verb, following, also=True))
+    questions = all(task.tokens[index].lower in _ASKING for index in (begun, verb))
+    return _begins(task, verb, following, also=strong or questions)
+
+
+def _begins(task: TaskReading, verb: int, following: int, *, also: bool) -> bool:
+    """Whether a step begins with the token at `verb`, after courtesies from `following` on."""
     token = task.tokens[verb]
     if task.in_value(token):
         return False
-    if _is_in_running_text(task, begun, ended, strong=strong):
-        return False
-    if not _acts(task, verb):
-        return token.lower in _ASKING and (strong or task.tokens[following - 1].text in {".", "!", "?"})
-    return strong or verb > following or _has_object(task, verb)
+    if _acts(task, verb) and token.lower not in _ASKING:
+        return also or verb > following or _has_object(task, verb)
+    return token.lower in _ASKING and (also or task.tokens[following - 1].text in _SENTENCE_ENDS)
 
 
 def _acts(task: TaskReading, index: int) -> bool:
@@ -153,10 +159,6 @@ def _acts(task: TaskReading, index: int) -> bool:
     if token.stem in ACTIONS and not task.in_value(token):
         return True
     return token.lower in _ASKING
-
-
-def _says_also(task: TaskReading, first: int, last: int) -> bool:
-    return any(token.lower == "also" for token in task.tokens[first:last])
 
 
 def _past_courtesies(task: TaskReading, index: int) -> int:

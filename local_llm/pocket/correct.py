@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_llm.plan import Call, NoPlan, Plan, Step, Task
+from local_llm.pocket.claims import find_claims
 from local_llm.pocket.fill import fill
 from local_llm.pocket.slots import Slot
 from local_llm.pocket.steps import next_step
@@ -17,6 +18,7 @@ from tool_registry.search import words
 _CONFIDENCE = 0.7
 """How sure a correction is that the error spells out; where it changes what was asked for, less."""
 _CHANGED = 0.4
+_WORDS_OF_OPTION = 3
 _READ = 4000
 """Characters of an error that are read."""
 _ALLOWED = re.compile(
@@ -111,7 +113,7 @@ def _replaced(slot: Slot, before: Mapping[str, Any], task: TaskReading, error: s
 
 
 def _added(slot: Slot, before: Mapping[str, Any], task: TaskReading, tool: ToolReading) -> Iterator[_Change]:
-    given = fill(task, tool).arguments
+    given = fill(task, tool, find_claims(task, [tool])[0]).arguments
     if slot.name in given:
         yield _Change({**before, slot.name: given[slot.name]}, _CONFIDENCE, f"{slot.name} was left out")
 
@@ -128,7 +130,7 @@ def _allowed(error: str) -> tuple[str, ...]:
     """The values an error lists."""
     for match in _ALLOWED.finditer(error):
         items = tuple(item.strip(" \t'\"`") for item in _ITEM.split(match["list"]))
-        if len(items) > 1 and all(item and len(item) < 60 and item.count(" ") < 3 for item in items):
+        if len(items) > 1 and all(item and len(item.split()) <= _WORDS_OF_OPTION for item in items):
             return items
     return ()
 

@@ -1,19 +1,28 @@
 """Dates and times as people say them, read against a given now; without one, only what needs none. Knows no tools, no clock."""
 
 import re
-from calendar import monthrange
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
 from local_llm.pocket.spans import Kind, Span
 
 _MONTHS = "january february march april may june july august september october november december".split()
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-_NUMBERS = {
-    word: number
-    for number, word in enumerate("a one two three four five six seven eight nine ten eleven twelve".split())
-} | {"a": 1, "an": 1, "half": 0.5, "thirty": 30, "twenty": 20, "fifteen": 15}
+_WEEK = 7
+_LEAP_YEAR = 2024
+_FIRST_YEAR = 1000
+"""Before it, `%Y` has fewer than four digits on some systems."""
+_NUMBERS = dict(zip("one two three four five six seven eight nine ten eleven twelve".split(), range(1, 13), strict=True)) | {
+    "a": 1, "an": 1, "half": 0.5, "fifteen": 15, "twenty": 20, "thirty": 30,
+}  # fmt: skip
+_TENS = {"": 0, "twenty": 20, "thirty": 30}
+_NEAR = {"today": 0, "tomorrow": 1, "yesterday": -1, "day after tomorrow": 2, "day before yesterday": -2}
+_MINUTES = {"minute": 1, "hour": 60}
+_DAYS_IN = {"day": 1, "week": 7}
+_MONTHS_IN = {"month": 1, "year": 12}
+_PARTS = {"half past": 30, "quarter past": 15, "quarter to": -15}
+_LATE = frozenset({"afternoon", "evening", "night", "p"})
 _ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
     "sixteenth seventeenth eighteenth nineteenth twentieth"
@@ -87,131 +96,122 @@ def _is_day(value: str | float) -> bool:
     return isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value) is not None
 
 
+def _day(year: int, month: int, number: int) -> date | None:
+    """That day, None when the calendar has none such."""
+    try:
+        return date(year, month, number)
+    except ValueError:
+        return None
+
+
+def _iso(day: date | None) -> _Said:
+    """That day, without the time where it has one."""
+    return _Said(Kind.DATE, f"{day:%Y-%m-%d}" if day and day.year >= _FIRST_YEAR else None)
+
+
 def _month_day(match: re.Match[str], now: datetime | None) -> _Said | None:
-    month = next(
-        i for i, name in enumerate(_MONTHS, 1) if name.startswith(match["month"].lower().rstrip(".")[:3])
-    )
-    number = _ordinal(match["day"])
-    year = match.groupdict().get("year")
-    if number is None or not 1 <= number <= monthrange(int(year) if year else 2024, month)[1]:
+    short = match["month"].lower()[:3]
+    month = next(index for index, name in enumerate(_MONTHS, 1) if name.startswith(short))
+    number, year = _ordinal(match["day"]), match.groupdict().get("year")
+    if number is None or _day(int(year) if year else _LEAP_YEAR, month, number) is None:
         return None
     if year:
-        return _Said(Kind.DATE, date(int(year), month, number).isoformat())
-    if now is None:
-        return _Said(Kind.DATE, None)
-    # Without a year, the next such day is meant; how far back "March 3" may lie, nobody says.
-    coming = next(
-        (day for y in range(now.year, now.year + 9) if (day := _day(y, month, number)) and day >= now.date()),
-        None,
-    )
-    return _Said(Kind.DATE, coming.isoformat() if coming else None)
-
-
-def _day(year: int, month: int, number: int) -> date | None:
-    return date(year, month, number) if number <= monthrange(year, month)[1] else None
+        return _iso(_day(int(year), month, number))
+    # Without a year, the next such day is meant: the 29th of February may be eight years off.
+    days = (_day(now.year + ahead, month, number) for ahead in range(9)) if now else ()
+    return _iso(next((day for day in days if now and day and day >= now.date()), None))
 
 
 def _ordinal(said: str) -> int | None:
+    """The number that "14", "first" or "twenty second" says."""
     if said.isdigit():
         return int(said)
     tens, _, unit = said.lower().replace("-", " ").rpartition(" ")
-    if unit == "thirtieth":
-        return 30
-    base = {"": 0, "twenty": 20, "thirty": 30}.get(tens)
+    base = _TENS.get(tens)
     return base + _ORDINALS.index(unit) + 1 if base is not None and unit in _ORDINALS else None
 
 
 def _day_of_month(match: re.Match[str], now: datetime | None) -> _Said | None:
     number = int(match["day"])
-    if not 1 <= number <= 31:
+    if _day(_LEAP_YEAR, 1, number) is None:
         return None
-    if now is None:
-        return _Said(Kind.DATE, None)
-    months = (
-        (now.year + (now.month - 1 + ahead) // 12, (now.month - 1 + ahead) % 12 + 1) for ahead in range(4)
-    )
-    days = (_day(year, month, number) for year, month in months)
-    coming = next((day for day in days if day and day >= now.date()), None)
-    return _Said(Kind.DATE, coming.isoformat() if coming else None)
-
-
-_NEAR = {"today": 0, "tomorrow": 1, "yesterday": -1, "day after tomorrow": 2, "day before yesterday": -2}
+    months = ((now.year * 12 + now.month - 1 + ahead) for ahead in range(4)) if now else ()
+    days = (_day(month // 12, month % 12 + 1, number) for month in months)
+    return _iso(next((day for day in days if now and day and day >= now.date()), None))
 
 
 def _near(match: re.Match[str], now: datetime | None) -> _Said:
     said = re.sub(r"\s+", " ", match["near"].lower())
-    return _Said(Kind.DATE, (now.date() + timedelta(_NEAR[said])).isoformat() if now else None)
+    return _iso(_later(now, days=_NEAR[said]))
 
 
-def _weekday(match: re.Match[str], now: datetime | None) -> _Said | None:
+def _weekday(match: re.Match[str], now: datetime | None) -> _Said:
     which = (match.groupdict().get("which") or "").lower()
     if which == "last" or now is None:
-        return _Said(Kind.DATE, None)
-    wanted = next(i for i, name in enumerate(_DAYS) if name.startswith(match["weekday"].lower()[:3]))
-    ahead = (wanted - now.weekday()) % 7 or 7
+        return _iso(None)
+    wanted = next(index for index, name in enumerate(_DAYS) if name.startswith(match["weekday"].lower()[:3]))
+    to_next_week = _WEEK - now.weekday() + wanted
     if match.groupdict().get("later"):
-        return _Said(Kind.DATE, (now.date() + timedelta(7 - now.weekday() + wanted)).isoformat())
+        return _iso(_later(now, days=to_next_week))
+    ahead = (wanted - now.weekday()) % _WEEK or _WEEK
     # "next friday", said on a Monday, is this week's to some and next week's to others.
-    sure = which != "next" or ahead + now.weekday() >= 7
-    return _Said(Kind.DATE, (now.date() + timedelta(ahead)).isoformat(), sure)
+    sure = which != "next" or ahead == to_next_week
+    return replace(_iso(_later(now, days=ahead)), sure=sure)
 
 
 def _ahead(match: re.Match[str], now: datetime | None) -> _Said:
     said, unit = match["count"].lower(), match["unit"].lower()
     count = float(said) if said.isdigit() else float(_NUMBERS[said])
-    back = match.groupdict().get("back")
-    clock = unit in {"minute", "hour"}
-    if now is None or (not count.is_integer() and not clock) or count > 10_000:
-        return _Said(Kind.DATETIME if clock else Kind.DATE, None)
-    count = -count if back else count
-    if clock:
-        moment = now + timedelta(minutes=count if unit == "minute" else 60 * count)
-        return _Said(Kind.DATETIME, moment.isoformat(timespec="seconds"))
-    if unit in {"day", "week"}:
-        return _Said(
-            Kind.DATE, (now.date() + timedelta(int(count) * (7 if unit == "week" else 1))).isoformat()
-        )
-    months = now.year * 12 + now.month - 1 + int(count) * (12 if unit == "year" else 1)
-    year, month = divmod(months, 12)
-    if not 1 <= year <= 9999:
-        return _Said(Kind.DATE, None)
-    return _Said(Kind.DATE, date(year, month + 1, min(now.day, monthrange(year, month + 1)[1])).isoformat())
+    count = -count if match.groupdict().get("back") else count
+    if unit in _MINUTES:
+        moment = _later(now, minutes=count * _MINUTES[unit])
+        return _Said(Kind.DATETIME, moment.isoformat(timespec="seconds") if moment else None)
+    if not count.is_integer():
+        return _iso(None)
+    if unit in _DAYS_IN:
+        return _iso(_later(now, days=count * _DAYS_IN[unit]))
+    if now is None:
+        return _iso(None)
+    month = int(now.year * 12 + now.month - 1 + count * _MONTHS_IN[unit])
+    ends = (_day(month // 12, month % 12 + 1, day) for day in range(now.day, now.day - 4, -1))
+    return _iso(next((day for day in ends if day), None))
 
 
-def _numeric(match: re.Match[str], now: datetime | None) -> _Said | None:
-    first, second, year = int(match["first"]), int(match["second"]), int(match["full"])
-    readings = {
-        day.isoformat()
-        for month, number in ((first, second), (second, first))
-        if 1 <= month <= 12 and number >= 1 and (day := _day(year, month, number))
-    }
-    return _Said(Kind.DATE, readings.pop() if len(readings) == 1 else None) if readings else None
-
-
-def _year_first(match: re.Match[str], now: datetime | None) -> _Said | None:
-    month, number = int(match["m"]), int(match["d"])
-    day = _day(int(match["y"]), month, number) if 1 <= month <= 12 and number >= 1 else None
-    return _Said(Kind.DATE, day.isoformat()) if day else None
-
-
-def _clock(match: re.Match[str], now: datetime | None) -> _Said | None:
-    parts = match.groupdict()
-    said = parts["hour"].lower().partition(":")[0]
-    hour = int(said) if said.isdigit() else int(_NUMBERS[said])
-    minutes = {"half past": 30, "quarter past": 15, "quarter to": -15}.get(
-        re.sub(r"\s+", " ", (parts.get("part") or "").lower()), 0
-    )
-    half = (parts.get("half") or parts.get("half2") or "").lower()
-    if not 0 <= hour <= 23 or (hour > 12 and half):
+def _later(now: datetime | None, *, days: float = 0.0, minutes: float = 0.0) -> datetime | None:
+    try:
+        return now + timedelta(days=days, minutes=minutes) if now else None
+    except OverflowError:
         return None
-    if half:
-        late = half in {"afternoon", "evening", "night", "p"}
-        hour = hour % 12 + (12 if late else 0)
-    total = (hour * 60 + minutes + int(parts.get("minute") or 0)) % (24 * 60)
-    return _Said(Kind.TIME, f"{total // 60:02d}:{total % 60:02d}", sure=bool(half) or hour > 12)
 
 
-def _noon(match: re.Match[str], now: datetime | None) -> _Said:
+def _numeric(match: re.Match[str], _now: datetime | None) -> _Said | None:
+    """A date in figures; known only where day and month cannot be mistaken for each other."""
+    first, second, year = int(match["first"]), int(match["second"]), int(match["full"])
+    days = {day for day in (_day(year, first, second), _day(year, second, first)) if day}
+    return _iso(days.pop() if len(days) == 1 else None) if days else None
+
+
+def _year_first(match: re.Match[str], _now: datetime | None) -> _Said | None:
+    day = _day(int(match["y"]), int(match["m"]), int(match["d"]))
+    return _iso(day) if day else None
+
+
+def _clock(match: re.Match[str], _now: datetime | None) -> _Said | None:
+    """A time of day; in doubt where nobody says which half of the day it is in."""
+    parts = {name: (said or "").lower() for name, said in match.groupdict().items()}
+    said = parts["hour"].partition(":")[0]
+    hour = int(said) if said.isdigit() else int(_NUMBERS[said])
+    half = parts.get("half") or parts.get("half2") or ""
+    if half and hour in range(1, 13):
+        hour = hour % 12 + (12 if half in _LATE else 0)
+    elif half or hour not in range(24):
+        return None
+    minutes = _PARTS.get(re.sub(r"\s+", " ", parts.get("part", "")), 0) + int(parts.get("minute") or 0)
+    hour, minutes = divmod((hour * 60 + minutes) % (24 * 60), 60)
+    return _Said(Kind.TIME, f"{hour:02d}:{minutes:02d}", sure=bool(half) or hour not in range(1, 13))
+
+
+def _noon(match: re.Match[str], _now: datetime | None) -> _Said:
     return _Said(Kind.TIME, "12:00" if match["noon"].lower() == "noon" else "00:00")
 
 
@@ -219,7 +219,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Resolve], ...] = tuple(
     (re.compile(rf"(?<![\w/:.-]){pattern}(?![\w/])", re.IGNORECASE), resolve)
     for pattern, resolve in (
         (rf"(?:the\s+)?{_DAY}\s+(?:of\s+)?{_MONTH}{_YEAR}", _month_day),
-        (rf"(?:the\s+)?(?P<day>(?:(?:twenty|thirty)[ -])?(?:{'|'.join(_ORDINALS)})|thirtieth)\s+(?:of\s+)?{_MONTH}{_YEAR}", _month_day),
+        (rf"(?:the\s+)?(?P<day>(?:(?:twenty|thirty)[ -])?(?:{'|'.join(_ORDINALS)}))\s+(?:of\s+)?{_MONTH}{_YEAR}", _month_day),
         (rf"{_MONTH}\s+(?:the\s+)?{_DAY}{_YEAR}", _month_day),
         (r"the\s+(?P<day>\d{1,2})(?:st|nd|rd|th)(?:\s+of\s+(?:this|the)\s+month)?(?!\s+(?:of|century|floor|street|ave|edition)\b)", _day_of_month),
         (r"(?:the\s+)?(?P<near>day\s+after\s+tomorrow|day\s+before\s+yesterday|today|tomorrow|yesterday)", _near),

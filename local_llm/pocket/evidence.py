@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
-from local_llm.pocket.slots import Slot
+from local_llm.pocket.slots import ISO, Slot
 from local_llm.pocket.spans import Kind, Span
 from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.vocabulary import ANNOUNCERS, GOAL_LEADS, ORIGIN_LEADS
@@ -93,21 +93,19 @@ def _written(slot: Slot, span: Span) -> str | None:
         return _PATH_NOUN.sub("", span.text) or span.text
     if span.kind is Kind.TIME and slot.clock:
         return str(span.value)
-    if not slot.dated or span.kind not in {Kind.DATE, Kind.DATETIME}:
-        return span.text
+    if slot.dated and span.kind in {Kind.DATE, Kind.DATETIME}:
+        return _dated(slot, span)
+    return span.text
+
+
+def _dated(slot: Slot, span: Span) -> str | None:
+    """A date in the form that `slot` asks for, None where the day is not known, or the time that belongs to it."""
     try:
         moment = datetime.fromisoformat(str(span.value))
     except ValueError:
         return None
-    if slot.whole:
-        return str(span.value) if span.kind is Kind.DATETIME else None
-    if (
-        span.kind is Kind.DATETIME
-        and slot.dated == "%Y-%m-%d"
-        and Kind.DATETIME in slot.kinds
-        and span.value == span.text
-    ):
-        return span.text
+    if slot.whole or slot.dated == ISO:
+        return None if slot.whole and span.kind is Kind.DATE else str(span.value)
     return moment.strftime(slot.dated)
 
 

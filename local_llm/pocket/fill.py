@@ -3,11 +3,10 @@
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from local_llm.pocket.claims import find_claims
 from local_llm.pocket.earlier import carried
 from local_llm.pocket.evidence import BESIDE, GUESS, OPEN_KINDS, PENDING, SURE, Claim
 from local_llm.pocket.mention import Stretch
@@ -16,9 +15,6 @@ from local_llm.pocket.spans import Kind
 from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.tool_reading import ToolReading
 from tool_registry.search import words
-
-FindClaims = Callable[[TaskReading, ToolReading], Sequence[Claim]]
-"""Where claims come from; the seam for a learned model."""
 
 _SENTENCE_END = re.compile(r"[.!?\n]\s")
 _FOLDERS = frozenset(words("folder directory dir"))
@@ -66,8 +62,8 @@ class Filling:
 def fill(
     task: TaskReading,
     tool: ToolReading,
+    found: Sequence[Claim],
     answers: Mapping[str, Any] | None = None,
-    find: FindClaims = find_claims,
     taken: Sequence[Stretch] = (),
 ) -> Filling:
     """The parameters of `tool` filled from `task`.
@@ -75,15 +71,15 @@ def fill(
     Args:
         task: the task.
         tool: the tool.
+        found: the claims of its parameters on what stands in the task, overlapping ones included.
         answers: values the user gave for parameters; those of other tools are passed over.
-        find: where claims come from.
         taken: stretches of the text that are no values, such as the mention of a server.
     """
     names = dict.fromkeys(slot.path[0] for slot in tool.slots)
     answered = {name: answers[name] for name in names if answers and name in answers}
     open_slots = [slot for slot in tool.slots if slot.path[0] not in answered]
     by_slot: dict[str, list[Claim]] = defaultdict(list)
-    for claim in find(task, tool):
+    for claim in found:
         floor = GUESS if claim.slot.required else SURE
         if claim.weight >= floor and not any(_overlap(claim, start, end) for start, end in taken):
             by_slot[claim.slot.name].append(claim)
@@ -131,7 +127,7 @@ def _whole_objects(tool: ToolReading, claims: Sequence[Claim], absent: Collectio
     given = {claim.slot.path for claim in claims}
     broken = {
         slot.path[0] for slot in tool.slots if slot.needed and len(slot.path) > 1 and slot.path not in given
-    } | {name for name in absent}
+    } | set(absent)
     return tuple(claim for claim in claims if len(claim.slot.path) == 1 or claim.slot.path[0] not in broken)
 
 

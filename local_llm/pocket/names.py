@@ -37,13 +37,14 @@ PEOPLE = frozenset(
 THINGS = frozenset(
     words(
         "team company organization brand airline hotel restaurant movie film song music album track book title event "
-        "attraction playlist school university museum product"
+        "attraction playlist school university museum product business establishment venue shop store"
     )
 )
 _PLACE_LEADS = frozenset(
     "in at near to from around toward towards into for of visiting through across within outside".split()
 )
 _PEOPLE_LEADS = frozenset("by with for is am from of starring named about".split())
+_AREAS = frozenset(words("city town country state region area municipality district county"))
 _THING_LEADS = frozenset("for is of like see watch play at to about the on with book".split())
 
 
@@ -105,5 +106,5 @@ def leads_to(slot: Slot, lead: str) -> bool:
     if is_place(slot):
         if slot.origin or slot.goal:
             return False
-        return lead in _PLACE_LEADS
+        return lead in _PLACE_LEADS and not (lead == "at" and slot.words & _AREAS)
     return lead in (_THING_LEADS if THINGS & _said(slot) else _PEOPLE_LEADS)

@@ -12,8 +12,9 @@ from local_llm.pocket.clauses import clauses
 from local_llm.pocket.correct import corrected
 from local_llm.pocket.dates import said_now
 from local_llm.pocket.evidence import SURE
-from local_llm.pocket.fill import Filling, FindClaims, fill
-from local_llm.pocket.mention import Stretch, named_server
+from local_llm.pocket.fill import fill
+from local_llm.pocket.mention import named_server
+from local_llm.pocket.seams import FindClaims, Judge
 from local_llm.pocket.steps import NextStep, next_step
 from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.tool_reading import ToolReading, read_tool
@@ -25,13 +26,13 @@ LONGEST_TASK = 2000
 MOST_VALUES = 60
 """Most numbers, paths, quotes and the like in a task that is planned here."""
 
-Judge = Callable[[TaskReading, Filling, tuple[Stretch, ...]], Fit]
-
 Clock = Callable[[], datetime]
 """What time it is for the person who gives the task, local to them."""
 
-_LEAST, _LEAST_OF_OTHER_DEED = 0.25, 0.42
-"""The fit below which no candidate is taken for the task's tool; where it does another thing than the task wants done."""
+_LEAST, _LEAST_AHEAD, _LEAST_OF_OTHER_DEED = 0.3, 0.2, 0.42
+"""The fit below which no candidate is taken for the task's tool: in general, ahead of all others, and where it does
+another thing than the task wants done."""
+_AHEAD = 0.05
 _TIE = 0.04
 _CLEAR = 0.15
 """Lead over the second fit: below the first number a tie, from the second on clear."""
@@ -82,7 +83,7 @@ class PocketPlanner:
             return self._none(f"{len(reading.spans)} values are too many to place in one call", candidates)
         fits = self._fits(reading, step, task.answers, candidates)
         best = fits[0]
-        if best.score < (_LEAST if best.agrees else _LEAST_OF_OTHER_DEED):
+        if not _is_fit(best, _rival(best, fits)):
             named = best.filling.tool.tool.qualified
             return self._none(
                 f"no tool fits; the nearest, {named}, leaves {_listed(best.leftover)} open", candidates
@@ -107,24 +108,17 @@ class PocketPlanner:
     ) -> list[Fit]:
         """How each candidate fits the step, best first: those of the server it names, or of the one named before it."""
         server, mention = named_server(reading.text, (candidate.tool.upstream for candidate in candidates))
-        fits = sorted(
-            (
-                self._fit(reading, candidate.tool, answers, (mention,))
-                for candidate in candidates
-                if server in {None, candidate.tool.upstream}
-            ),
-            key=lambda fit: -fit.score,
-        )
+        tools = [self._read(c.tool) for c in candidates if server in {None, c.tool.upstream}]
+        found = self._find(reading, tools)
+        fillings = [
+            fill(reading, tool, claims, answers, (mention,))
+            for tool, claims in zip(tools, found, strict=True)
+        ]
+        fits = sorted(self._judge(reading, fillings, (mention,)), key=lambda fit: -fit.score)
         if server is None and step.done:
             before, _ = named_server(step.before, (candidate.tool.upstream for candidate in candidates))
             return _preferring(fits, before or step.done[-1].call.tool.upstream, only=before is not None)
         return fits
-
-    def _fit(
-        self, reading: TaskReading, tool: ToolEntry, answers: Mapping[str, Any], taken: tuple[Stretch, ...]
-    ) -> Fit:
-        filling = fill(reading, self._read(tool), answers, self._find, taken)
-        return self._judge(reading, filling, taken)
 
     def _read(self, tool: ToolEntry) -> ToolReading:
         """The tool's reading, kept for as long as this very entry is in use."""
@@ -137,6 +131,14 @@ class PocketPlanner:
 
     def _none(self, reason: str, candidates: Sequence[Candidate]) -> NoPlan:
         return NoPlan(self.name, reason, tuple(candidates))
+
+
+def _is_fit(best: Fit, rival: Fit | None) -> bool:
+    """Whether `best` suits the task well enough to be proposed at all."""
+    if not best.agrees:
+        return best.score >= _LEAST_OF_OTHER_DEED
+    ahead = rival is None or best.score - rival.score >= _AHEAD
+    return best.score >= (_LEAST_AHEAD if ahead else _LEAST)
 
 
 def _preferring(fits: Sequence[Fit], upstream: str, *, only: bool) -> list[Fit]:

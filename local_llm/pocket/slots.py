@@ -37,14 +37,17 @@ _KINDS_BY_FORMAT = {
 _CLOCK = re.compile(r"\bHH:MM|24-hour", re.IGNORECASE)
 _KINDS_BY_DESCRIPTION = (
     (Kind.DATETIME, re.compile(r"\bISO.?8601\b|date-?time|timestamp", re.IGNORECASE)),
-    (Kind.DATE, re.compile(r"YYYY-MM-DD|\bISO dates?\b")),
+    (Kind.DATE, re.compile(r"YYYY-MM-DD|%Y-%m-%d|\bISO dates?\b")),
     (Kind.TIME, _CLOCK),
     (Kind.TIMEZONE, re.compile(r"\bIANA\b")),
     (Kind.URL, re.compile(r"^(?:the )?(?:full )?url\b", re.IGNORECASE)),
     (Kind.PATH, re.compile(r"^(?:the )?(?:absolute |relative |full |file )*path\b", re.IGNORECASE)),
 )
+ISO = "ISO 8601"
+"""A form of dates: with the time where one is said, else without."""
 _FORMS = (
-    ("%Y-%m-%d", re.compile(r"YYYY-MM-DD|\bISO.?8601\b|\bISO dates?\b|\b\d{4}-\d\d-\d\d\b", re.IGNORECASE)),
+    ("%Y-%m-%d", re.compile(r"YYYY-MM-DD|%Y-%m-%d|\b\d{4}-\d\d-\d\d\b", re.IGNORECASE)),
+    (ISO, re.compile(r"\bISO.?8601\b|\bISO dates?\b", re.IGNORECASE)),
     ("%m/%d/%Y", re.compile(r"MM/DD/YYYY", re.IGNORECASE)),
     ("%d/%m/%Y", re.compile(r"DD/MM/YYYY", re.IGNORECASE)),
     ("%d-%m-%Y", re.compile(r"DD-MM-YYYY", re.IGNORECASE)),
@@ -52,7 +55,7 @@ _FORMS = (
     ("%Y/%m/%d", re.compile(r"YYYY/MM/DD", re.IGNORECASE)),
 )
 """Forms of dates for strftime, and how descriptions ask for them."""
-_WHOLE = re.compile(r"YYYY-MM-DD[T ]HH|\d{4}-\d\d-\d\dT\d\d", re.IGNORECASE)
+_WHOLE = re.compile(r"YYYY-MM-DD[T ]HH|%Y-%m-%d[T ]%H|\d{4}-\d\d-\d\dT\d\d", re.IGNORECASE)
 _DATED = frozenset({Kind.DATE, Kind.DATETIME})
 _FREE = frozenset(
     "text content contents message body query search prompt task description question comment note insight data "

@@ -29,6 +29,7 @@ _BOUNDARIES = frozenset(
 """Words that open a new part of a task; a short phrase ends before them, a long one only before announcing words."""
 _LINKS = frozenset(
     {
+        "say",
         "include",
         "includes",
         "including",
@@ -55,6 +56,8 @@ _NEGATIONS = frozenset(
 _JOINTS = frozenset({",", "and", "or", "&"})
 _SENTENCE_ENDS = frozenset({".", "!", "?", ";", "\n"})
 _TITLES = frozenset({"dr", "mr", "mrs", "ms", "st", "prof", "vs"})
+_SPEAKERS = frozenset("i we you it they he she please this these i'm i'd we're let can could".split())
+"""Words that begin something else where an item of a list might stand."""
 _LONGEST_LIST = 20
 
 
@@ -205,7 +208,7 @@ class TaskReading:
             while span is None and last < len(self.tokens) and not self._ends_phrase(last, long=False):
                 last += 1
             item = span or self._phrase(first, last)
-            if item is None:
+            if item is None or (item.kind is Kind.TEXT and item.text.split()[0].lower() in _SPEAKERS):
                 return
             yield item
             first = self.index_at(item.end)

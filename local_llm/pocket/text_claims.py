@@ -35,6 +35,9 @@ _BEFORE_INFINITIVE = frozenset(
 _INFINITIVES = frozenset(
     words("go be have travel leave see know learn eat stay fly take return arrive depart meet work make use")
 )
+_DOCTORS = frozenset(words("doctor physician dentist therapist"))
+_SORTS = frozenset("genre style category cuisine sort subgenre language nationality".split())
+"""Names of parameters whose value stands before the noun of the tool: "Pop songs", "Italian restaurants"."""
 _CURRENCY = frozenset(words("currency currencies"))
 _PATH_NOUNS = frozenset(words("folder directory file path"))
 _ALSO_SAYS = 0.1
@@ -64,7 +67,7 @@ def text_claims(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Cl
     if slot.words & _CURRENCY:
         yield from _by_currency(task, tool, slot)
     yield from _by_linked_name(task, slot)
-    yield from _by_capitals(task, slot)
+    yield from _by_capitals(task, tool, slot)
     for span in task.spans:
         if span.quoted and suits(slot, span):
             told = _ALSO_SAYS if slot.words & set(words(span.text)) else 0.0
@@ -110,19 +113,27 @@ def _by_linked_name(task: TaskReading, slot: Slot) -> Iterator[Claim]:
                     break
 
 
-def _by_capitals(task: TaskReading, slot: Slot) -> Iterator[Claim]:
+def _by_capitals(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     """Capitalised names for the parameters that hold such, where the word before or after them agrees."""
-    if not is_name(slot):
+    if not (is_name(slot) or slot.parts & _SORTS):
         return
     for name in task.names:
         lead = next((token.lower for token in task.before(name.start, 1)), "")
         after = {token.stem for token in task.after(name.end, 1)} - {""}
         if leads_to(slot, lead):
             weight = LED + 0.02 * len(name.text.split()) + leading(task, slot, name.start)
-        elif after & slot.words or slot.words & set(words(name.text)):
+        elif (
+            after & slot.words
+            or (slot.parts & _SORTS and after & (tool.name | tool.lead))
+            or slot.words & set(words(name.text))
+        ):
             weight = LED
         else:
             weight = GUESS
+        titled = name.text.startswith("Dr.")
+        if titled or lead == "is":
+            doctor = bool(slot.words & _DOCTORS)
+            weight += 0.1 if titled == doctor else -0.2
         yield claim(slot, name, min(weight, FITTING), "a name")
 
 

@@ -1,33 +1,20 @@
 """The planner over a table of tasks: `tests/cases/pocket_plans.json`, on real definitions, trimmed."""
 
-import json
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local_llm import NoPlan, Plan, Task
+from local_llm import Finished, NoPlan, Plan, Task
 from local_llm.pocket import PocketPlanner
 from mcp_proxy.gate import EXECUTE_FROM
-from tool_registry import Catalog, Offer, ToolIndex
+from tests.pocket.catalogs import cases, index_of
 
-CASES = Path(__file__).parent.parent / "cases"
-CATALOGS: dict[str, list[dict[str, Any]]] = json.loads((CASES / "pocket_catalogs.json").read_text("utf-8"))
-PLANS: list[dict[str, Any]] = json.loads((CASES / "pocket_plans.json").read_text("utf-8"))
+PLANS = cases("plans")
 CLEAR = 0.7
 """The confidence that a clear task must reach; an unclear one must stay below the gate's own threshold."""
 
 
-@cache
-def index_of(*servers: str) -> ToolIndex:
-    names = CATALOGS if servers == ("*",) else servers
-    return ToolIndex(
-        Catalog(tuple(Offer(name, name, tuple(CATALOGS[name])) for name in names)).tools.values()
-    )
-
-
-async def planned(text: str, *servers: str, **answers: Any) -> Plan | NoPlan:
+async def planned(text: str, *servers: str, **answers: Any) -> Plan | NoPlan | Finished:
     return await PocketPlanner().plan(Task(text, answers), index_of(*servers).search(text))
 
 
