@@ -145,9 +145,11 @@ def feedback(
     right = correct and {"tool": correct[0], "arguments": json_object(correct[1], "the correction")}
     with _journal(settings, writing) as connection:
         record = _chosen(connection, which)
+        # A call that was made for a task is judged with it.
+        about = record.id if isinstance(record, TaskRecord) else record.task_id or record.id
         try:
             given = FeedbackArguments.model_validate(
-                {"id": record.id, "verdict": verdict, "correct": right, "note": note}
+                {"id": about, "verdict": verdict, "correct": right, "note": note}
             )
         except ValidationError as error:
             raise click.UsageError("; ".join(each["msg"] for each in error.errors())) from error
@@ -157,9 +159,9 @@ def feedback(
     for doubt in doubts(given.correct, _known_tools(settings)):
         click.echo(doubt, err=True)
     if as_json:
-        print_json({"id": record.id, "verdict": verdict})
+        print_json({"id": about, "verdict": verdict})
     else:
-        click.echo(f"{record.id}: {verdict}")
+        click.echo(f"{about}: {verdict}")
 
 
 def _settings(config: Path | None) -> Settings:

@@ -3,11 +3,11 @@
 Keeping it never breaks a call: a journal that cannot be written says so once in the log, and goes on without.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 import anyio.to_thread
@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 log = structlog.stdlib.get_logger()
 
@@ -56,7 +57,7 @@ RETRY_AFTER = 30.0
 NOTES_WITHIN = 0.05
 LOOK_EVERY = 600.0
 """Seconds between looks for what has become too old."""
-_BETWEEN_BATCHES = 0.01
+_BETWEEN_BATCHES = 0.002
 _BETWEEN_PRUNINGS = 1.0
 
 BOUNDS = Bounds(size=256 * 1024 * 1024, age=timedelta(days=90))
@@ -77,7 +78,6 @@ class Journal:
         self._file = file
         # One piece of work at a time is also what makes the file safe without a lock.
         self._limiter = anyio.CapacityLimiter(1)
-        self._pruning_limiter = anyio.CapacityLimiter(1)
         self._noted: list[Record] = []
         self._note_taken = anyio.Event()
         self._outgrown = anyio.Event()
@@ -159,7 +159,7 @@ class Journal:
         """Write what is noted and close the file. What is recorded later is lost without a word."""
         await self._write_notes()
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._file.close, limiter=self._limiter)
+            await self._in_thread(self._file.close)
 
     async def _keep_notes(self) -> None:
         while True:
@@ -184,7 +184,8 @@ class Journal:
     async def _prune(self) -> None:
         removed = 0
         with closing(self._file.pruning()) as batches:
-            while batch := await anyio.to_thread.run_sync(next, batches, 0, limiter=self._pruning_limiter):
+            # By turns with what is recorded, which therefore waits for one batch at most.
+            while (batch := await self._in_thread(next, batches, None)) is not None:
                 removed += batch
                 await anyio.sleep(_BETWEEN_BATCHES)
         if removed:
@@ -194,9 +195,10 @@ class Journal:
         result = otherwise
         # Shielded, because a cancelled call is recorded too; bounded by busy_timeout and retry_after.
         with anyio.CancelScope(shield=True):
-            result = await anyio.to_thread.run_sync(
-                self._file.run, work, otherwise, writes, limiter=self._limiter
-            )
+            result = await self._in_thread(self._file.run, work, otherwise, writes)
         if writes and self._file.is_outgrown:
             self._outgrown.set()
         return result
+
+    async def _in_thread(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        return await anyio.to_thread.run_sync(work, *args, limiter=self._limiter)

@@ -63,7 +63,7 @@ class JournalFile:
         return otherwise
 
     def pruning(self) -> Generator[int]:
-        """`journal_bounds.pruning`, with a connection of its own: it may go on in any thread, beside `run`."""
+        """`journal_bounds.pruning`, with a connection of its own, so that a failure of either is not the other's."""
         if self._closed or self._failing or not self.path.exists():
             return
         try:

@@ -6,11 +6,11 @@ errs towards hiding. What is hidden is the same for all of the process, as its l
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from math import log2
 from typing import Any, cast
 
@@ -90,8 +90,12 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 _RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
-_PART = re.compile(r"\w{5,}")
+_SHORTEST_PART = 5
+_PART = re.compile(rf"\w{{{_SHORTEST_PART},}}")
 """What a planner may take a text apart into, and is long enough to be known again."""
+
+_MOST_NAMED = 100
+"""Credentials in one piece of data that are looked for in the rest of it, so that it cannot take for ever."""
 
 _STRETCH = re.compile(r"[A-Za-z0-9+/]{16,}")
 _DIGEST = re.compile(r"sha(?:1|256|384|512)-")
@@ -158,9 +162,11 @@ def redact_beside(text: str, others: Any) -> Any:
     """`others` (JSON) redacted, and without the words that have to be hidden in `text` either.
 
     For what is said of a text in words of its own: there, a credential no longer stands beside what gives it away.
+    Nor does one that `others` hold under a name that gives it away, where the rest of them repeats it.
     """
     left = set(_PART.findall(redact_text(text)))
     words = {part for part in _PART.findall(text[:TEXT_LIMIT]) if part not in left}
+    words.update(islice(_named_secrets(others, DEPTH_LIMIT), _MOST_NAMED))
     redacted = redact(others)
     return _without(redacted, _any_of(words)) if words else redacted
 
@@ -191,6 +197,22 @@ def _without_shapes(text: str) -> str:
 def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """`redact` as a structlog processor. Its place is after the one that renders exceptions to text."""
     return cast("MutableMapping[str, Any]", redact(event))
+
+
+def _named_secrets(value: Any, depth: int) -> Iterator[str]:
+    """The texts under names of credentials that are long enough to be told from other words, and not too long."""
+    if depth == 0:
+        return
+    if isinstance(value, Mapping):
+        for name, member in cast("Mapping[Any, Any]", value).items():
+            if isinstance(member, str) and isinstance(name, str) and is_secret_name(name):
+                if _SHORTEST_PART <= len(member) <= TEXT_LIMIT:
+                    yield member
+            else:
+                yield from _named_secrets(member, depth - 1)
+    elif isinstance(value, list | tuple):
+        for member in cast("list[Any]", value):
+            yield from _named_secrets(member, depth - 1)
 
 
 def _any_of(words: Iterable[str]) -> re.Pattern[str]:

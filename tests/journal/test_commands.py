@@ -249,6 +249,14 @@ async def test_feedback_is_given_replaced_and_doubted_where_it_does_not_fit(
     assert "is not known here" in run(config, "feedback", "last", "bad", "--correct", "x__y", "{}").stderr
 
 
+async def test_feedback_on_a_call_made_for_a_task_is_the_tasks(config: Path, journal: Path) -> None:
+    whole = task()
+    made = call(task_id=whole.id)
+    await recorded(journal, [whole, made])
+    assert run(config, "feedback", made.id, "bad").stdout == f"{whole.id}: bad\n"
+    assert shown(config, "explain", whole.id)["feedback"]["verdict"] == "bad"
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

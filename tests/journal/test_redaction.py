@@ -10,7 +10,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_proxy.redaction import DEPTH_LIMIT, REDACTED, TEXT_LIMIT, redact, redact_event
+from mcp_proxy.redaction import DEPTH_LIMIT, REDACTED, TEXT_LIMIT, redact, redact_beside, redact_event
 
 CASES = json.loads((Path(__file__).parent / "redaction_cases.json").read_text())
 
@@ -54,6 +54,15 @@ def test_a_value_under_a_secret_name_never_survives(secret: str, name: str) -> N
     assert redact({"a": [{name: secret}]}) == {"a": [{name: REDACTED}]}
 
 
+def test_what_stands_under_a_secret_name_is_hidden_where_the_rest_repeats_it() -> None:
+    told = {
+        "arguments": {"user": "bob", "auth": [{"password": "open (sesame", "pin": "abc", "token": None}]},
+        "error": "bob may not come in with open (sesame, says abc",
+    }
+    assert redact_beside("", told)["error"] == f"bob may not come in with {REDACTED}, says abc"
+    assert redact_beside("", {"password": "", "error": "none"}) == {"password": "", "error": "none"}
+
+
 def test_a_text_too_long_to_look_through_is_not_kept() -> None:
     assert redact("x" * (TEXT_LIMIT + 1)) == f"[{TEXT_LIMIT + 1} characters, not kept]"
 
@@ -74,6 +83,13 @@ def test_no_text_takes_long(hostile: str) -> None:
     start = process_time()
     redact(text)
     assert process_time() - start < 1
+
+
+def test_many_credentials_at_once_do_not_take_long_either() -> None:
+    told = {"arguments": [{"password": f"secret {n}"} for n in range(20_000)], "error": "s" * TEXT_LIMIT}
+    start = process_time()
+    redact_beside("", told)
+    assert process_time() - start < 10
 
 
 def test_what_is_not_json_passes_through() -> None:
