@@ -14,13 +14,16 @@ from local_llm import Finished, NoPlan, Plan, Planner, Task
 from mcp_proxy.proposals import Proposal, ProposalError
 from tool_registry import Candidate
 
+TIMEOUT = 10.0
+"""Seconds a planner has for one call, where nothing else is said."""
+
 log = structlog.stdlib.get_logger()
 
 
 class LocalProposer:
     """`planner`, behind the port that escalators are behind too."""
 
-    def __init__(self, planner: Planner, timeout: float) -> None:
+    def __init__(self, planner: Planner, timeout: float = TIMEOUT) -> None:
         """A planner that has `timeout` seconds for each call."""
         self._planner = planner
         self._timeout = timeout

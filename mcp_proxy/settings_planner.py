@@ -26,7 +26,7 @@ class PlannerSettings(Table):
         AfterValidator(_each_once),
     ] = ("pocket",)
     """The planners, in the order they are asked; "pocket" is the embedded one."""
-    strategy: Strategy = "cost_optimized"
+    strategy: Strategy = Strategy.COST_OPTIMIZED
     """What is aimed at. "cost_optimized": nine calls in ten made without asking are right; what is less sure is escalated.
     "quality_optimized": nineteen in twenty, so more is escalated. "privacy_first": nothing leaves the machine; the user is
     asked instead. "adaptive": as the first, and a tool whose calls keep turning out well is trusted sooner, others later."""

@@ -3,12 +3,26 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 from local_llm import Plan
 from mcp_proxy.gate import EXECUTE_FROM, Bar
 
-Strategy = Literal["privacy_first", "cost_optimized", "quality_optimized", "adaptive"]
+
+class Strategy(StrEnum):
+    """What counts when it is not clear which call is meant."""
+
+    PRIVACY_FIRST = "privacy_first"
+    """Nothing leaves the machine; the user is asked instead."""
+    COST_OPTIMIZED = "cost_optimized"
+    """Done here where that is sure enough, else passed on."""
+    QUALITY_OPTIMIZED = "quality_optimized"
+    """The same, but it takes more to be sure enough."""
+    ADAPTIVE = "adaptive"
+    """The same, but what is sure enough depends on how a tool's calls turned out before."""
+
+
 Privacy = Literal["normal", "high"]
 """Whether a task may be passed on to a model elsewhere; "high" forbids it."""
 
@@ -38,10 +52,10 @@ class Aim:
 
 AIMS: Mapping[Strategy, Aim] = {
     # With nobody above to turn to, the user is asked sooner.
-    "privacy_first": Aim(precision=0.90, ask=0.3, escalates=False),
-    "cost_optimized": Aim(precision=0.90, ask=0.5),
-    "quality_optimized": Aim(precision=0.95, ask=0.5),
-    "adaptive": Aim(precision=0.90, ask=0.5, learns=True),
+    Strategy.PRIVACY_FIRST: Aim(precision=0.90, ask=0.3, escalates=False),
+    Strategy.COST_OPTIMIZED: Aim(precision=0.90, ask=0.5),
+    Strategy.QUALITY_OPTIMIZED: Aim(precision=0.95, ask=0.5),
+    Strategy.ADAPTIVE: Aim(precision=0.90, ask=0.5, learns=True),
 }
 
 

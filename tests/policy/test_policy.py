@@ -78,9 +78,11 @@ def test_planners_come_first_and_escalators_after_them() -> None:
     ],
 )
 def test_what_is_private_reaches_no_escalator_whoever_wants_it_so(
-    configured: Strategy, level: Privacy, strategy: Strategy | None, privacy: Privacy | None, why: str
+    configured: str, level: Privacy, strategy: str | None, privacy: Privacy | None, why: str
 ) -> None:
-    route = policy(strategy=configured, privacy=level).route(strategy, privacy, [CLAUDE])
+    route = policy(strategy=configured, privacy=level).route(
+        Strategy(strategy) if strategy else None, privacy, [CLAUDE]
+    )
     assert (names(route.proposers), route.privacy) == (["good"], "high")
     (note,) = route.notes
     assert note.startswith(f"claude is not asked: {why}")
@@ -90,7 +92,7 @@ def test_a_task_may_choose_its_strategy() -> None:
     thresholds = {"good": {0.90: 0.63, 0.95: 0.82}}
     of = Policy(PlannerSettings(), "normal", [LocalProposer(GOOD, 1.0)], thresholds=thresholds)
     assert of.route().bar(plan()) == Bar(0.63, 0.5)
-    assert of.route("quality_optimized").bar(plan()) == Bar(0.82, 0.5)
+    assert of.route(Strategy.QUALITY_OPTIMIZED).bar(plan()) == Bar(0.82, 0.5)
 
 
 def test_who_is_above_is_held_to_no_bar_and_a_planner_cannot_pass_for_them() -> None:
