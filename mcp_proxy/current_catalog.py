@@ -57,6 +57,10 @@ class CurrentCatalog:
         """Have `listener` called after every change of the catalog."""
         self._listeners.add(listener)
 
+    def forget(self, listener: OnChange) -> None:
+        """Call a listener no more."""
+        self._listeners.discard(listener)
+
     async def take(self, offer: Offer) -> None:
         """Take note of what an upstream offers now."""
         settings = self._upstreams.get(offer.upstream)
@@ -92,7 +96,7 @@ class CurrentCatalog:
 
     async def tell(self) -> None:
         """Tell the listeners of a change."""
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             await listener()
 
     def _last_offer(self, name: str, settings: StdioUpstream | HttpUpstream) -> Offer | None:

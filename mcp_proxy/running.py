@@ -32,7 +32,7 @@ async def running(
     Args:
         settings: what to run.
         planner: who plans; None for the embedded planner.
-        watch: the file the settings came from, if edits of its upstreams are to take effect at once.
+        watch: the file the settings came from, if edits of its upstreams and profiles are to take effect at once.
         many_clients: whether there may be more than one, so that a client has to be given connections of its
             own where an upstream wants that; to a sole client all of them belong anyway.
     """
