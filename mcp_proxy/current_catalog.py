@@ -51,6 +51,7 @@ class CurrentCatalog:
             name: self._last_offer(name, settings) for name, settings in upstreams.items()
         }
         """What each offered last, or None, when the current configuration was taken up."""
+        self._listed = {name for name, offer in self.known.items() if offer}
         self.snapshot = Snapshot(Catalog(), ToolIndex(())).showing(_catalog(upstreams, self.known))
 
     def on_change(self, listener: OnChange) -> None:
@@ -66,10 +67,16 @@ class CurrentCatalog:
         settings = self._upstreams.get(offer.upstream)
         if settings is None:
             return
+        self._listed.add(offer.upstream)
         shown = await self._pinning.admit(offer, settings)
         if self._show(self.snapshot.catalog.with_offer(shown)):
             await self._cache.save(offer, settings)
             await self.tell()
+
+    @property
+    def unlisted(self) -> list[str]:
+        """The upstreams of which nothing is known yet."""
+        return [name for name in self._upstreams if name not in self._listed]
 
     async def follow_pins(self) -> NoReturn:
         """Have what other processes accept take effect. Ends only by cancellation."""
@@ -87,6 +94,11 @@ class CurrentCatalog:
             if name in before
             else self._last_offer(name, settings)
             for name, settings in upstreams.items()
+        }
+        self._listed = {
+            name
+            for name, offer in self.known.items()
+            if (name in self._listed if name in before else offer is not None)
         }
         return self._show(_catalog(upstreams, self.known))
 

@@ -59,6 +59,11 @@ class Fleet:
         """What requests see of the upstreams at this moment."""
         return self._catalog.snapshot
 
+    @property
+    def unlisted(self) -> list[str]:
+        """The upstreams of which it is not known what they offer."""
+        return self._catalog.unlisted
+
     def upstream_for(self, name: str, caller: Caller | None) -> Upstream:
         """An upstream by the connection that requests of `caller` go over: the client's own, or that of all.
 

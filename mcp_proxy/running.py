@@ -12,6 +12,7 @@ from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.config import Settings
 from mcp_proxy.escalation import ClaudeEscalator
 from mcp_proxy.journal import Journal
+from mcp_proxy.profile_slips import ProfileSlips
 from mcp_proxy.proposals import Proposer
 from mcp_proxy.redaction import hide_also
 from mcp_proxy.reload import follow
@@ -49,6 +50,9 @@ async def running(
                     tasks=tasks,
                     many_clients=many_clients,
                 )
+                slips = ProfileSlips(board)
+                board.on_change(slips.look)
+                await slips.look()
                 if watch:
                     tasks.start_soon(follow, watch, board.adopt)
                 try:

@@ -1,6 +1,5 @@
 """Profiles follow the configuration file: edited while clients are connected, over stdio and over HTTP."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +43,6 @@ async def until_status(server: Listening, path: str, token: str, expected: int) 
             await anyio.lowlevel.checkpoint()
 
 
-def heard(announced: anyio.Event) -> Callable[[object], Any]:
-    async def on_message(message: object) -> None:
-        if isinstance(message, ToolListChangedNotification):
-            announced.set()
-
-    return on_message
-
-
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_profile_is_what_the_file_says_now(tmp_path: Path, era: str) -> None:
     config = saved(tmp_path, p=LISTER)
@@ -80,9 +71,13 @@ async def test_clients_of_a_removed_profile_see_nothing_until_it_is_back(tmp_pat
 )
 async def test_clients_are_told_that_their_list_has_changed(tmp_path: Path, edited: dict[str, Any]) -> None:
     announced = anyio.Event()
-    config = saved(tmp_path, p=LISTER)
-    connection = command(config, "serve", "--profile", "p")
-    async with Client(connection, mode="legacy", message_handler=lambda m: heard(announced)(m)) as client:
+
+    async def on_message(message: object) -> None:
+        if isinstance(message, ToolListChangedNotification):
+            announced.set()
+
+    connection = command(saved(tmp_path, p=LISTER), "serve", "--profile", "p")
+    async with Client(connection, mode="legacy", message_handler=on_message) as client:
         await until_shown(client, LISTING)
         announced = anyio.Event()
         saved(tmp_path, p=edited)
