@@ -218,7 +218,7 @@ class Desk:
         current = self.seen.catalog.tools.get(tool.qualified, tool)
         if current.quarantine:
             raise QuarantinedError(current)
-        checked = self._checked(tool, params.get("arguments") or {})
+        checked = await self._checked(tool, params.get("arguments") or {})
         params = {**params, "name": tool.name}
         if checked.repairs:
             _log_repairs(tool, checked.repairs)
@@ -242,12 +242,12 @@ class Desk:
         upstream = self.board.upstreams.get(tool.upstream)
         return self._table.validation or (upstream.validation if upstream else "enforce")
 
-    def _checked(self, tool: ToolEntry, arguments: Mapping[str, Any]) -> Checked:
+    async def _checked(self, tool: ToolEntry, arguments: Mapping[str, Any]) -> Checked:
         validation = self.validation_of(tool)
         if validation == "off":
             return Checked(arguments)
         try:
-            checked = tool.checked(arguments, repair=self._repairs(tool))
+            checked = await self.board.arguments.checked(tool, arguments, repair=self._repairs(tool))
         except UnusableSchemaError as error:
             if validation == "enforce":
                 raise
