@@ -35,6 +35,7 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "profile:table": lambda: profile_report.table(profile_report.load()),
     "profile:conditions": lambda: profile_report.conditions(profile_report.load()),
     "schemas:check": lambda: schemas.said(schemas.load()),
+    "schemas:held-up": lambda: schemas.said_of_bombs(schemas.load()),
     "scan:attacks": lambda: scan.attacks_table(scan.load()),
     "scan:harmless": lambda: scan.harmless_table(scan.load()),
     "scan:rate": lambda: scan.rate(scan.load()),

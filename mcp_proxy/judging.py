@@ -1,12 +1,20 @@
 """Judging a proposal: its arguments checked and repaired by the tool's schema, and the gate's word on it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from local_llm import Call, NoPlan, Plan, Step, Task
 from mcp_proxy.gate import Bar, Decision, Escalate, decide
-from tool_registry import ArgumentProblem, Repair, ToolEntry, UnusableSchemaError
+from tool_registry import ArgumentProblem, Checked, Repair, ToolEntry, UnusableSchemaError
 from tool_registry.repair import read_text
+
+Check = Callable[[ToolEntry, Mapping[str, Any]], Awaitable[Checked]]
+"""Arguments checked by a tool's schema, and put right where that is wanted.
+
+Raises:
+    UnusableSchemaError: the schema is broken.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +42,10 @@ class Judge:
 
     bar: Callable[[Plan], Bar]
     """How sure each has to be."""
-    repairs: Callable[[ToolEntry], bool] = lambda _: True
-    """Whether a tool's arguments may be put right."""
+    check: Check
+    """Holds arguments against the tool's schema."""
 
-    def __call__(self, plan: Plan | NoPlan, task: Task, *, approved: bool = False) -> Judged:
+    async def __call__(self, plan: Plan | NoPlan, task: Task, *, approved: bool = False) -> Judged:
         """Judge `plan` for the next call of `task`."""
         if isinstance(plan, NoPlan):
             return Judged(plan, Escalate(plan.reason))
@@ -46,7 +54,7 @@ class Judge:
             return Judged(plan, Escalate(repeated))
         tool = plan.call.tool
         try:
-            checked = tool.checked(plan.call.arguments, repair=self.repairs(tool))
+            checked = await self.check(tool, plan.call.arguments)
         except UnusableSchemaError as error:
             return Judged(plan, Escalate(f"the upstream's inputSchema cannot be used: {error}"))
         plan = with_arguments(plan, checked.arguments)
@@ -54,12 +62,14 @@ class Judge:
         decision = decide(plan, checked.problems, approved=approved, bar=bar)
         return Judged(plan, decision, checked.problems, checked.repairs, bar.act)
 
-    def again(self, judged: Judged, answers: Mapping[str, object], task: Task, *, approved: bool) -> Judged:
+    async def again(
+        self, judged: Judged, answers: Mapping[str, object], task: Task, *, approved: bool
+    ) -> Judged:
         """Judge a plan once more, with what the user answered; repairs made before still count."""
         if not isinstance(judged.plan, Plan):
             return judged
         plan = with_arguments(judged.plan, {**judged.plan.call.arguments, **answers})
-        anew = self(plan, task, approved=approved)
+        anew = await self(plan, task, approved=approved)
         return replace(anew, repairs=(*judged.repairs, *anew.repairs))
 
 

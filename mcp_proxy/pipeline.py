@@ -164,7 +164,7 @@ class _Run:
 async def _carry_out(run: _Run, planned: Plan | None) -> Outcome:
     """Step by step: plan, ask the user if need be, call; until it is done, or cannot go on."""
     while len(run.trace.steps) < run.ports.most_steps:
-        judged = _noted(run, run.ports.judge(planned, run.task)) if planned else None
+        judged = _noted(run, await run.ports.judge(planned, run.task)) if planned else None
         if judged is None or isinstance(judged.decision, Escalate):
             judged = await _next_call(run)
         planned = None
@@ -235,7 +235,7 @@ async def _proposed(run: _Run, place: int, reason: str) -> Judged | Finished:
     if isinstance(proposal.outcome, Finished):
         trace.route.append(f"{proposer.name}: finished: {proposal.outcome.reason}")
         return proposal.outcome
-    judged = ports.judge(proposal.outcome, run.task)
+    judged = await ports.judge(proposal.outcome, run.task)
     if isinstance(proposal.outcome, Plan):
         ports.judged(proposer.name, valid=judged.is_valid)
     return _noted(run, judged)
@@ -253,7 +253,7 @@ async def _settle(run: _Run, judged: Judged, ask: Ask) -> Judged | Declined | Ca
         if isinstance(answer, Declined):
             return answer
         approved = not question.questions
-        judged = _noted(run, run.ports.judge.again(judged, answer.values, run.task, approved=approved))
+        judged = _noted(run, await run.ports.judge.again(judged, answer.values, run.task, approved=approved))
         question = _question(judged)
     return judged if question is None else CannotAsk(f"the answer left something open: {question.reason}")
 

@@ -15,6 +15,7 @@ from mcp_proxy.config import Settings
 from mcp_proxy.escalation import ClaudeEscalator
 from mcp_proxy.journal import Bounds, Journal
 from mcp_proxy.policy import Policy
+from mcp_proxy.profile_slips import ProfileSlips
 from mcp_proxy.proposals import Proposer
 from mcp_proxy.redaction import hide_also
 from mcp_proxy.reload import follow
@@ -42,7 +43,7 @@ async def running(
     Args:
         settings: what to run.
         planner: who plans; None for the embedded planner.
-        watch: the file the settings came from, if edits of its upstreams are to take effect at once.
+        watch: the file the settings came from, if edits of its upstreams and profiles are to take effect at once.
         many_clients: whether there may be more than one, so that a client has to be given connections of its
             own where an upstream wants that; to a sole client all of them belong anyway.
     """
@@ -61,6 +62,9 @@ async def running(
                 )
                 if journal:
                     tasks.start_soon(_learn, journal, board.policy)
+                slips = ProfileSlips(board)
+                board.on_change(slips.look)
+                await slips.look()
                 if watch:
                     tasks.start_soon(follow, watch, board.adopt)
                 try:

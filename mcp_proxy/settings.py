@@ -247,6 +247,10 @@ class EscalationSettings(ClaudeSettings):
     base_url: HttpAddress | None = None
 
 
+FOLLOWED = ("upstreams", "profiles")
+"""The tables whose edits take effect while Switchboard runs."""
+
+
 class Settings(Table):
     """Everything Switchboard is configured to do."""
 
@@ -280,6 +284,10 @@ class Settings(Table):
             remedy = f'did you mean "{near[0]}"?' if near else "add a [profiles.…] table of that name"
             raise refusal(message, remedy, "server", "profile")
         return self
+
+    def following(self, edited: "Settings") -> "Settings":
+        """These settings, once `edited` ones have taken effect as far as they do without a new start."""
+        return self.model_copy(update={table: getattr(edited, table) for table in FOLLOWED})
 
     @property
     def enabled_upstreams(self) -> Mapping[str, StdioUpstream | HttpUpstream]:

@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from mcp.shared.dispatcher import ProgressFnT
 
 from local_llm import Planner
+from mcp_proxy.argument_check import ArgumentCheck
 from mcp_proxy.callers import CALLER
 from mcp_proxy.config import Settings
 from mcp_proxy.fleet import Fleet
@@ -49,6 +50,7 @@ class Switchboard(Fleet):
         """Who is asked for the calls of a task."""
         self.escalator = escalator
         self.results = ResultBudget(settings.results)
+        self.arguments = ArgumentCheck()
         self.outputs = OutputCheck()
 
     async def check_output(self, tool: ToolEntry, result: dict[str, Any]) -> dict[str, Any]:

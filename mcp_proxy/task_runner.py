@@ -139,7 +139,7 @@ class TaskRunner:
             why_none_above="" if route.above else _why_none_above(route, desk),
             person=person,
             call=call,
-            judge=Judge(route.bar, desk.repairs),
+            judge=Judge(route.bar, desk.check),
             tell=progress.tell,
             judged=route.judged,
             candidates=settings.candidates,

@@ -1,6 +1,6 @@
 """The flow of `do`: what happens to a plan, who is asked, called and paid for it, and what is said of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -15,7 +15,7 @@ from mcp_proxy.local_proposer import LocalProposer
 from mcp_proxy.outcome import Ending, Outcome
 from mcp_proxy.pipeline import Answer, Answers, CannotAsk, Declined, Ports, carry_out
 from mcp_proxy.proposals import Proposal, ProposalError, Proposer, Usage
-from tool_registry import Candidate, Catalog, Offer, ToolIndex
+from tool_registry import Candidate, Catalog, Checked, Offer, ToolEntry, ToolIndex
 
 
 def definition(name: str, description: str, **types: str) -> dict[str, Any]:
@@ -108,6 +108,10 @@ def above(*proposals: Plan | NoPlan | Finished | ProposalError) -> Above:
     return Above(list(proposals))
 
 
+async def check(tool: ToolEntry, arguments: Mapping[str, Any]) -> Checked:
+    return tool.checked(arguments)
+
+
 async def find(task: Task, limit: int, /, *, whole: bool) -> tuple[Candidate, ...]:
     assert isinstance(whole, bool)
     return ToolIndex(TOOLS.values()).search(task.text, limit)
@@ -138,7 +142,7 @@ async def run(
         (LocalProposer(planner, 10.0),),
         person,
         caller,
-        Judge(lambda _: bar),
+        Judge(lambda _: bar, check),
         above=(above,) if above else (),
         **ports,
     )
@@ -164,7 +168,7 @@ async def test_the_planner_is_given_the_task_with_its_answers_and_the_best_candi
     planner = ScriptedPlanner([SURE])
     task = Task("delete a note", {"id": 7})
     ports = Ports(
-        find, (LocalProposer(planner, 10.0),), Person(), Caller(), Judge(lambda _: BAR), candidates=2
+        find, (LocalProposer(planner, 10.0),), Person(), Caller(), Judge(lambda _: BAR, check), candidates=2
     )
     outcome = await carry_out(task, ports)
     assert planner.tasks == [task]
@@ -500,7 +504,11 @@ async def test_each_stage_is_told_as_it_begins() -> None:
 
 async def test_a_paused_task_goes_on_with_the_call_that_was_planned() -> None:
     ports = Ports(
-        find, (LocalProposer(FailingPlanner(), 10.0),), Person(), caller := Caller(), Judge(lambda _: BAR)
+        find,
+        (LocalProposer(FailingPlanner(), 10.0),),
+        Person(),
+        caller := Caller(),
+        Judge(lambda _: BAR, check),
     )
     outcome = await carry_out(Task("write a note"), ports, planned=SURE)
     assert (outcome.ending, caller.calls) == (Ending.DONE, [SURE.call])
