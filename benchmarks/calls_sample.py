@@ -73,7 +73,9 @@ def main() -> None:
     ]
     text = "".join(f"{json.dumps(line, ensure_ascii=False, separators=(',', ':'))}\n" for line in drawn)
     SAMPLE.write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
-    print(f"{len(drawn)} records: " + ", ".join(f"{n} of {s}" for s, n in zip(by_source, counts, strict=True)))
+    print(
+        f"{len(drawn)} records: " + ", ".join(f"{n} of {s}" for s, n in zip(by_source, counts, strict=True))
+    )
 
 
 if __name__ == "__main__":

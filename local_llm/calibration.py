@@ -108,7 +108,11 @@ class Calibration:
 
 
 def fit(
-    planner: str, version: str, samples: Sequence[Sample], total: float, precisions: Sequence[float] = PRECISIONS
+    planner: str,
+    version: str,
+    samples: Sequence[Sample],
+    total: float,
+    precisions: Sequence[float] = PRECISIONS,
 ) -> Calibration:
     """The calibration of `samples`, by isotonic regression (pool adjacent violators; Ayer et al., 1955).
 

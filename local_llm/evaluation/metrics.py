@@ -102,7 +102,9 @@ def summarise(judged: Sequence[Judged]) -> Summary:
     verdicts = [one.verdict for one in calls]
     absent = [one.verdict for one in missing]
     abstaining = [
-        (one.record.kind == "abstain", one.verdict.abstained) for one in judged if one.record.kind != "missing"
+        (one.record.kind == "abstain", one.verdict.abstained)
+        for one in judged
+        if one.record.kind != "missing"
     ]
     hits = abstaining.count((True, True))
     wanted = hits + abstaining.count((True, False))

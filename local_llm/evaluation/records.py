@@ -117,7 +117,7 @@ def _lines(path: Path, problems: list[BadLine]) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):  # noqa: B007  told about when the file breaks off
+            for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except gzip.BadGzipFile:
@@ -154,22 +154,24 @@ def _explained(error: Mapping[str, Any]) -> str:
 
 def _contradiction(record: Record) -> str:
     """What makes the record impossible to judge; empty when nothing does."""
-    names: set[str] = set()
     for place, tool in enumerate(record.tools):
         if not isinstance(tool.get("name"), str) or not tool["name"]:
             return f"tools.{place}: a tool needs a name, as in tools/list"
-        names.add(same_name(tool["name"]))
-    if record.relevance:
-        return ""
     if any(len(spec) != 1 for spec in record.accept):
         return "accept: each item names one tool: {tool: {parameter: [allowed values]}}"
+    return "" if record.relevance else _unlike_its_kind(record)
+
+
+def _unlike_its_kind(record: Record) -> str:
+    """How the calls that are right do not go with the kind of the record, or with its tools."""
     wanted = [next(iter(spec)) for spec in record.accept] or [call.name for call in record.calls]
-    if record.kind == "abstain":
-        return f"kind is abstain, yet {wanted[0]} is called; leave calls empty" if wanted else ""
-    if not wanted:
+    if record.kind == "abstain" and wanted:
+        return f"kind is abstain, yet {wanted[0]} is called; leave calls empty"
+    if record.kind != "abstain" and not wanted:
         return f"kind is {record.kind}, yet calls is empty; give the right call, or make it abstain"
     if record.kind == "single" and len(wanted) != 1:
         return f"kind is single, yet {len(wanted)} calls are given; make it parallel"
+    names = {same_name(tool["name"]) for tool in record.tools}
     strange = next((name for name in wanted if same_name(name) not in names), None)
     return f"{strange} is called but not among tools; add its definition" if strange else ""
 

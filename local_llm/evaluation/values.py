@@ -5,7 +5,7 @@ evaluation): the writing of a string is forgiven, its words are not.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 _UNCOUNTED = re.compile(r"[\s,./\-_*^]")
@@ -116,26 +116,23 @@ def _same_type(one: Any, other: Any) -> bool:
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether `value` is of the schema's type; a whole number passes for a number, a number for no integer."""
-    match schema.get("type"):
-        case list() as kinds:
-            return any(_fits(value, {**schema, "type": kind}) for kind in cast("list[Any]", kinds))
-        case "string":
-            return isinstance(value, str)
-        case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "number":
-            return _is_number(value)
-        case "boolean":
-            return isinstance(value, bool)
-        case "null":
-            return value is None
-        case "array":
-            items = schema.get("items")
-            if not isinstance(value, list):
-                return False
-            inner = cast("Mapping[str, Any]", items) if isinstance(items, dict) else {}
-            return all(_fits(each, inner) for each in cast("list[Any]", value))
-        case "object":
-            return isinstance(value, dict)
-        case _:
-            return True
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return any(_fits(value, {**schema, "type": each}) for each in cast("list[Any]", kind))
+    if kind == "array" and isinstance(value, list):
+        items = schema.get("items")
+        inner = cast("Mapping[str, Any]", items) if isinstance(items, dict) else {}
+        return all(_fits(each, inner) for each in cast("list[Any]", value))
+    is_one = _TYPES.get(kind) if isinstance(kind, str) else None
+    return is_one is None or is_one(value)
+
+
+_TYPES: Mapping[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": _is_number,
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+}

@@ -171,9 +171,7 @@ def _by_allowed(spec: Mapping[str, Mapping[str, Any]], tools: Iterable[Mapping[s
     ((name, allowed),) = spec.items()
     tool = next((tool for tool in tools if same_name(tool["name"]) == same_name(name)), {})
     schema: Mapping[str, Any] = tool.get("inputSchema") or {}
-    return _ByAllowed(
-        name, allowed, schema.get("properties") or {}, frozenset(schema.get("required") or ())
-    )
+    return _ByAllowed(name, allowed, schema.get("properties") or {}, frozenset(schema.get("required") or ()))
 
 
 def _same_names(golds: Sequence[_Gold], calls: Sequence[NamedCall]) -> bool:
@@ -240,7 +238,7 @@ def _matching(golds: Sequence[_Gold], calls: Sequence[NamedCall]) -> list[int | 
         if gold == len(golds):
             return 0, ()
         rest, places = best(gold + 1, taken)
-        options = [(rest, (None, *places))]
+        options: list[tuple[int, tuple[int | None, ...]]] = [(rest, (None, *places))]
         for call in range(len(calls)):
             value = worth(gold, call)
             if value is not None and not taken >> call & 1:
@@ -252,6 +250,10 @@ def _matching(golds: Sequence[_Gold], calls: Sequence[NamedCall]) -> list[int | 
         return list(best(0, 0)[1])
     places: list[int | None] = []
     for gold in range(len(golds)):
-        free = [(value, -call) for call in range(len(calls)) if call not in places and (value := worth(gold, call))]
+        free = [
+            (value, -call)
+            for call in range(len(calls))
+            if call not in places and (value := worth(gold, call))
+        ]
         places.append(-max(free)[1] if free else None)
     return places

@@ -15,6 +15,7 @@ from local_llm import calibration
 from local_llm.calibration import CONFIDENCE_DIGITS, Calibration, Thresholds
 from local_llm.pocket.choose import Fit
 from local_llm.pocket.evidence import ANNOUNCED, SURE
+from local_llm.pocket.spans import Kind
 
 FOLDER = Path(__file__).parent
 WEIGHTS = FOLDER / "confidence.json"
@@ -29,6 +30,11 @@ _FAR = 0.6
 """A greater lead says no more; without a rival it counts as this."""
 _WHOLE = 0.85
 """The score from which on a tool fits as well as most that are right."""
+_VALUES = frozenset(str(kind) for kind in Kind)
+"""What is left over of a value: its kind, not its words."""
+_RESERVED = 0.5
+"""Factor for a plan with reservations. It is set, not fitted: the corpora hold requests only, in which "how do I …" and
+"this" are ways to ask for something; someone who talks to a tool may be asking about it, or forbidding it."""
 _MANY, _MOST_LEFT, _MOST_OPEN = 4, 6, 5
 """More of a thing (values, words left over, parameters left open) says no more."""
 
@@ -69,7 +75,7 @@ FEATURES: Mapping[str, Callable[[_Seen], float]] = {
     "covered": lambda seen: seen.best.covered,
     "covered without values": lambda seen: 0.0 if seen.values else seen.best.covered,
     "left over": lambda seen: _share(len(seen.best.leftover), _MOST_LEFT),
-    "reservations": lambda seen: _share(len(seen.best.reservations), 3),
+    "values left over": lambda seen: _share(sum(each in _VALUES for each in seen.best.leftover), 2),
     "guessed": lambda seen: float(seen.best.filling.weakest < SURE),
     "weakest evidence": lambda seen: seen.best.filling.weakest,
     "mean evidence": lambda seen: _mean_evidence(seen.best),
@@ -77,16 +83,17 @@ FEATURES: Mapping[str, Callable[[_Seen], float]] = {
         sum(claim.weight >= ANNOUNCED for claim in seen.best.filling.claims), _MANY
     ),
     "texts": lambda seen: _share(
-        sum(c.slot.textual and not c.slot.closed and isinstance(c.value, str) for c in seen.best.filling.claims),
+        sum(
+            c.slot.textual and not c.slot.closed and isinstance(c.value, str)
+            for c in seen.best.filling.claims
+        ),
         _MANY,
     ),
     "options": lambda seen: _share(
         sum(c.slot.closed and not isinstance(c.value, bool) for c in seen.best.filling.claims), _MANY
     ),
     "numbers": lambda seen: _share(sum(c.slot.numeric for c in seen.best.filling.claims), _MANY),
-    "booleans": lambda seen: _share(
-        sum(isinstance(c.value, bool) for c in seen.best.filling.claims), _MANY
-    ),
+    "booleans": lambda seen: _share(sum(isinstance(c.value, bool) for c in seen.best.filling.claims), _MANY),
     "lists": lambda seen: _share(sum(isinstance(c.value, list) for c in seen.best.filling.claims), 2),
     "no parameters": lambda seen: float(seen.parameters == 0),
     "nothing given": lambda seen: float(seen.parameters > 0 and seen.values == 0),
@@ -117,9 +124,9 @@ WEIGHTS_FORMAT = TypeAdapter(Weights)
 
 @dataclass(frozen=True, slots=True)
 class FittedConfidence:
-    """The probability, by weights and calibration, that the plan of a fit is right as far as it goes:
+    """The probability, by weights and calibration, that the plan of a fit is right as far as it goes.
 
-    tool and arguments exactly, or, where it says what is missing, the tool and the arguments that it gives.
+    That is: tool and arguments exactly, or, where it says what is missing, the tool and the arguments it gives.
     """
 
     weights: Weights
@@ -127,7 +134,7 @@ class FittedConfidence:
 
     def __call__(self, best: Fit, rival: Fit | None) -> float:
         probability = self.calibration.probability(self.weights.score(features(best, rival)))
-        return round(probability, CONFIDENCE_DIGITS)
+        return round(probability * (_RESERVED if best.reservations else 1.0), CONFIDENCE_DIGITS)
 
 
 def features(best: Fit, rival: Fit | None) -> dict[str, float]:
@@ -147,7 +154,9 @@ def shipped() -> FittedConfidence:
     """
     weights = WEIGHTS_FORMAT.validate_json(WEIGHTS.read_bytes())
     if weights.features.keys() != FEATURES.keys():
-        raise ValueError(f"{WEIGHTS.name} is not for these features: run python -m local_llm.pocket.fit_confidence")
+        raise ValueError(
+            f"{WEIGHTS.name} is not for these features: run python -m local_llm.pocket.fit_confidence"
+        )
     return FittedConfidence(weights, calibration.load(CALIBRATION))
 
 

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import anyio
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from local_llm import calibration
@@ -43,8 +43,6 @@ _RIDGE = 1e-3
 _ROUNDS = 50
 _DIGITS = 4
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -55,7 +53,7 @@ class Observation:
     for_weights: bool
     """Which part it is in."""
     features: Mapping[str, float] | None
-    """None where nothing was proposed."""
+    """None where nothing was proposed, or with reservations, for which there is a rule of its own."""
     right: bool
 
 
@@ -81,7 +79,7 @@ class Watching:
         self.seen: dict[str, float] | None = None
 
     def __call__(self, best: Fit, rival: Fit | None) -> float:
-        self.seen = features(best, rival)
+        self.seen = None if best.reservations else features(best, rival)
         return 0.0
 
 
@@ -146,21 +144,25 @@ def weighed(observations: Sequence[Observation]) -> list[float]:
     ]
 
 
-def fit_weights(rows: Sequence[Mapping[str, float]], right: Sequence[bool], counts: Sequence[float]) -> Weights:
+def fit_weights(
+    rows: Sequence[Mapping[str, float]], right: Sequence[bool], counts: Sequence[float]
+) -> Weights:
     """Ridge logistic regression, by Newton's method."""
-    table: Floats = np.array([[1.0, *(row[name] for name in FEATURES)] for row in rows])
-    wanted, share = np.array(right, float), np.array(counts) / sum(counts)
-    ridge = np.diag([0.0, *[_RIDGE] * len(FEATURES)])
-    weights: Floats = np.zeros(table.shape[1])
+    table: Any = np.array([[1.0, *(row[name] for name in FEATURES)] for row in rows], np.float64)
+    wanted: Any = np.array(right, np.float64)
+    share: Any = np.array(counts, np.float64) / sum(counts)
+    ridge: Any = np.diag([0.0, *[_RIDGE] * len(FEATURES)])
+    weights: Any = np.zeros(table.shape[1], np.float64)
     for _ in range(_ROUNDS):
-        chance = 1 / (1 + np.exp(-table @ weights))
+        chance = 1 / (1 + np.exp(-(table @ weights)))
         slope = table.T @ (share * (chance - wanted)) + ridge @ weights
         curvature = (table.T * (share * chance * (1 - chance))) @ table + ridge
         step = np.linalg.solve(curvature, slope)
         weights = weights - step
-        if np.abs(step).max() < 10.0 ** -(_DIGITS + 4):
+        if float(np.abs(step).max()) < 10.0 ** -(_DIGITS + 4):
             break
-    bias, *rest = (round(float(weight), _DIGITS) for weight in weights)
+    fitted: list[float] = weights.tolist()
+    bias, *rest = (round(weight, _DIGITS) for weight in fitted)
     return Weights(bias, dict(zip(FEATURES, rest, strict=True)))
 
 

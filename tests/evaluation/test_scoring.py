@@ -48,7 +48,9 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Jud
 
 
 def prediction_of(given: dict[str, Any] | None) -> Prediction | None:
-    return given and Prediction(
+    if given is None:
+        return None
+    return Prediction(
         calls=tuple(NamedCall(**call) for call in given["calls"]),
         confidence=given["confidence"],
         abstained=given.get("abstain", False),
