@@ -147,6 +147,8 @@ def _explained(error: Mapping[str, Any]) -> str:
     place = ".".join(map(str, error["loc"])) or "the record"
     if error["type"] == "unexpected_keyword_argument":
         return f"{place}: no key of a record; the keys are {', '.join(Record.__slots__)}"
+    if error["type"] == "missing":
+        return f"{place}: this key is required"
     shown = repr(error["input"])
     shown = f"{shown[:_SHOWN]}…" if len(shown) > _SHOWN else shown
     return f"{place}: {error['msg'][:1].lower()}{error['msg'][1:]}, not {shown}"

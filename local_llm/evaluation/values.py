@@ -121,7 +121,7 @@ def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
         return any(_fits(value, {**schema, "type": each}) for each in cast("list[Any]", kind))
     if kind == "array" and isinstance(value, list):
         items = schema.get("items")
-        inner = cast("Mapping[str, Any]", items) if isinstance(items, dict) else {}
+        inner = cast("Mapping[str, Any]", items) if isinstance(items, dict) else dict[str, Any]()
         return all(_fits(each, inner) for each in cast("list[Any]", value))
     is_one = _TYPES.get(kind) if isinstance(kind, str) else None
     return is_one is None or is_one(value)

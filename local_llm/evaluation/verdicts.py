@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from local_llm.evaluation.records import NamedCall, Record, same_name
 from local_llm.evaluation.values import is_allowed, may_be_left_out, real_values, same_value
+from tool_registry import ToolEntry
 
 _MOST_MATCHED = 8
 """Calls, on either side, that are matched as well as can be; more are matched one after the other."""
@@ -108,7 +109,7 @@ class _ByAllowed:
 
     name: str
     allowed: Mapping[str, Sequence[Any]]
-    properties: Mapping[str, Any]
+    parameters: Mapping[str, Mapping[str, Any]]
     required: frozenset[str]
 
     def rights(self, arguments: Mapping[str, Any]) -> dict[str, bool]:
@@ -124,8 +125,7 @@ class _ByAllowed:
         return self.gives_right(arguments) and all(self.rights(arguments).values())
 
     def _allows(self, name: str, value: Any) -> bool:
-        schema = self.properties.get(name)
-        return is_allowed(value, self.allowed[name], schema if isinstance(schema, dict) else {})
+        return is_allowed(value, self.allowed[name], self.parameters.get(name, {}))
 
     def _spares(self, name: str) -> bool:
         """Whether it is right to leave the argument out."""
@@ -169,9 +169,11 @@ def _golds(record: Record) -> tuple[_Gold, ...]:
 
 def _by_allowed(spec: Mapping[str, Mapping[str, Any]], tools: Iterable[Mapping[str, Any]]) -> _ByAllowed:
     ((name, allowed),) = spec.items()
-    tool = next((tool for tool in tools if same_name(tool["name"]) == same_name(name)), {})
-    schema: Mapping[str, Any] = tool.get("inputSchema") or {}
-    return _ByAllowed(name, allowed, schema.get("properties") or {}, frozenset(schema.get("required") or ()))
+    definition = next(
+        (tool for tool in tools if same_name(tool["name"]) == same_name(name)), dict[str, Any]()
+    )
+    tool = ToolEntry("", name, name, definition)
+    return _ByAllowed(name, allowed, tool.parameters, frozenset(tool.required))
 
 
 def _same_names(golds: Sequence[_Gold], calls: Sequence[NamedCall]) -> bool:

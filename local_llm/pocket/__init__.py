@@ -2,9 +2,11 @@
 
 `planner` is the port. Below it: `choose` and `request` (which tool, and is it one plain request), `fill`
 (which values), `claims`, `text_claims` and `evidence` (what speaks for a value), `task_reading`, `mention`
-and `spans` (what the task says), `tool_reading` and `slots` (what a tool says), `vocabulary` (data).
+and `spans` (what the task says), `tool_reading` and `slots` (what a tool says), `vocabulary` (data). Beside it:
+`confidence` (how sure a plan is), which `fit_confidence` fits.
 """
 
+from local_llm.pocket.confidence import thresholds
 from local_llm.pocket.planner import PocketPlanner
 
-__all__ = ["PocketPlanner"]
+__all__ = ["PocketPlanner", "thresholds"]

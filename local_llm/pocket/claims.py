@@ -168,7 +168,7 @@ def _list_claims(task: TaskReading, tool: ToolReading, slot: Slot, item: Slot) -
 
 
 def _list_leads(task: TaskReading, slot: Slot) -> Iterator[tuple[int, float, str]]:
-    for stem in slot.words:
+    for stem in sorted(slot.words):
         for place in task.places.get(stem, ()):
             yield place, NAMED * share(task, slot, place), "named"
     for lead, _ in slot.announcers:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import numpy as np
@@ -157,8 +157,8 @@ def fit_weights(
         chance = 1 / (1 + np.exp(-(table @ weights)))
         slope = table.T @ (share * (chance - wanted)) + ridge @ weights
         curvature = (table.T * (share * chance * (1 - chance))) @ table + ridge
-        step = np.linalg.solve(curvature, slope)
-        weights = weights - step
+        step = cast("Any", np.linalg).solve(curvature, slope)
+        weights -= step
         if float(np.abs(step).max()) < 10.0 ** -(_DIGITS + 4):
             break
     fitted: list[float] = weights.tolist()
