@@ -129,7 +129,7 @@ def _said(task: TaskReading, filling: Filling) -> float:
     meant = {other for stem in heard for other in same_meaning(stem)}
     if not _QUESTIONS.isdisjoint(task.indices):
         meant.add("get")
-    weights = {stem: _SLIGHT_WEIGHT if stem in SLIGHT else 1.0 for stem in filling.tool.name}
+    weights = {stem: _SLIGHT_WEIGHT if stem in SLIGHT else 1.0 for stem in sorted(filling.tool.name)}
     said = sum(w * (1.0 if s in heard else 0.9 if s in meant else 0.0) for s, w in weights.items())
     return said / sum(weights.values()) if weights else 0.0
 

@@ -240,7 +240,7 @@ def _json_list(item: Slot, text: str) -> list[Any] | None:
 
 
 def _list_leads(task: TaskReading, slot: Slot) -> Iterator[tuple[int, float, str]]:
-    for stem in slot.words:
+    for stem in sorted(slot.words):
         for place in task.places.get(stem, ()):
             yield place, NAMED * share(task, slot, place), "named"
     for lead, _ in slot.announcers:

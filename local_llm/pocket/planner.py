@@ -9,9 +9,9 @@ from local_llm.plan import Call, Finished, NoPlan, Plan, Task
 from local_llm.pocket.choose import Fit, judge
 from local_llm.pocket.claims import find_claims
 from local_llm.pocket.clauses import clauses
+from local_llm.pocket.confidence import Confidence, shipped
 from local_llm.pocket.correct import corrected
 from local_llm.pocket.dates import said_now
-from local_llm.pocket.evidence import SURE
 from local_llm.pocket.fill import fill
 from local_llm.pocket.mention import named_server
 from local_llm.pocket.seams import FindClaims, Judge
@@ -34,12 +34,7 @@ _LEAST, _LEAST_AHEAD, _LEAST_OF_OTHER_DEED = 0.3, 0.2, 0.42
 another thing than the task wants done."""
 _AHEAD = 0.05
 _TIE = 0.04
-_CLEAR = 0.15
-"""Lead over the second fit: below the first number a tie, from the second on clear."""
-_WHOLE = 0.85
-"""The fit from which on a tool is as sure as it gets."""
-_MOST = 0.95
-"""Nothing read without a model is surer than this."""
+"""Lead over the second fit below which two tools fit alike."""
 _SAME_SERVER = 0.1
 """What a tool of the server of the step before has over another that fits as well."""
 _KNOWN_LIMIT = 4096
@@ -48,17 +43,30 @@ _KNOWN_LIMIT = 4096
 class PocketPlanner:
     """Plans from the words of the task and the tools' own schemas, in milliseconds, without a model.
 
-    `confidence` is a plain score, not a probability: high when the tool's words are in the task and every
-    value has evidence, low on near-ties, leftover words and guesses. Calibration comes after it.
+    `confidence` is a calibrated probability; `docs/confidence.md` says of what, and how well it holds.
     """
 
     name = "pocket"
 
     def __init__(
-        self, find: FindClaims = find_claims, judge: Judge = judge, *, clock: Clock | None = None
+        self,
+        find: FindClaims = find_claims,
+        judge: Judge = judge,
+        confidence: Confidence | None = None,
+        *,
+        clock: Clock | None = None,
     ) -> None:
+        """A planner.
+
+        Args:
+            find: where claims come from.
+            judge: how well filled tools suit a task.
+            confidence: how sure a plan is; None for the one that is shipped.
+            clock: what time it is for the user; None for one who does not know.
+        """
         self._find = find
         self._judge = judge
+        self._confidence = confidence or shipped()
         self._clock = clock
         self._known: dict[int, ToolReading] = {}
 
@@ -91,7 +99,7 @@ class PocketPlanner:
         rival = _rival(best, fits)
         return Plan(
             call=Call(best.filling.tool.tool, best.filling.arguments),
-            confidence=_confidence(best, rival),
+            confidence=self._confidence(best, rival),
             planner=self.name,
             reason=step.numbered(_reason(best, rival)),
             missing=best.filling.missing,
@@ -156,20 +164,6 @@ def _preferring(fits: Sequence[Fit], upstream: str, *, only: bool) -> list[Fit]:
 def _rival(best: Fit, fits: Sequence[Fit]) -> Fit | None:
     """The best other tool; one that calls itself deprecated is none."""
     return next((fit for fit in fits if fit is not best and not fit.filling.tool.deprecated), None)
-
-
-def _confidence(best: Fit, rival: Fit | None) -> float:
-    """How sure the plan is, in [0, 1]; uncalibrated."""
-    lead = best.score - rival.score if rival else 1.0
-    clear = min(max((lead - _TIE) / (_CLEAR - _TIE), 0.0), 1.0)
-    confidence = _MOST * min(best.score / _WHOLE, 1.0) * (0.55 + 0.45 * clear)
-    if best.filling.weakest < SURE:
-        confidence *= 0.55
-    if best.leftover:
-        confidence *= 0.62 * 0.8 ** (len(best.leftover) - 1)
-    if best.reservations:
-        confidence *= 0.5
-    return round(confidence, 3)
 
 
 def _reason(best: Fit, rival: Fit | None) -> str:

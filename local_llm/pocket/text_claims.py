@@ -140,7 +140,7 @@ def _by_capitals(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[C
 def named(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[Claim]:
     """What stands right after the parameter's name ("key greeting"), or one word right before it."""
     nouns = _PATH_NOUNS - slot.words if Kind.PATH in slot.kinds else frozenset[str]()
-    for stem in slot.words | nouns:
+    for stem in sorted(slot.words | nouns):
         for place in task.places.get(stem, ()):
             told = 1.0 if stem in nouns else share(task, slot, place)
             last = _name_end(task, slot, place)
