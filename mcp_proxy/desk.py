@@ -13,9 +13,10 @@ from mcp.shared.dispatcher import ProgressFnT
 
 from local_llm import Call, Task
 from mcp_proxy.budget import BudgetedEscalator
-from mcp_proxy.config import Budget, ProfileTable
+from mcp_proxy.config import ProfileTable
 from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.profile_settings import ExposingTable
+from mcp_proxy.proposals import Proposer
 from mcp_proxy.records import Asked, CallWatch, task_record, unfinished_record
 from mcp_proxy.results import with_repairs
 from mcp_proxy.switchboard import Switchboard
@@ -84,9 +85,6 @@ class Desk:
         if profile:
             self._index = self._index.with_tools(self._seen.catalog.tools.values())
             self.retrieval = board.retrieval_in(self._own_index, self._take_index)
-        self._escalator = board.escalator
-        if self._escalator and self._table.budget != Budget():
-            self._escalator = BudgetedEscalator(self._escalator, self._table.budget, board.journal, profile)
 
     @property
     def exposing(self) -> ExposingTable:
@@ -121,6 +119,15 @@ class Desk:
             if problem not in known:
                 log.warning("profile.problem", profile=self.profile, problem=str(problem))
 
+    def escalators(self, task_id: str) -> tuple[Proposer, ...]:
+        """Who is asked above the local planners for one task, in order, within the budgets of all and of the profile."""
+        return tuple(
+            proposer.for_profile(self.profile, self._table.budget).for_task(task_id)
+            if isinstance(proposer, BudgetedEscalator)
+            else proposer
+            for proposer in self.board.escalators
+        )
+
     async def do(
         self,
         task: Task,
@@ -144,7 +151,7 @@ class Desk:
             board.planner,
             person,
             make,
-            self._escalator,
+            next(iter(self.escalators(asked.id)), None),
             planner.threshold,
             planner.candidates,
             self._repairs,

@@ -5,7 +5,7 @@ Keeping it never breaks a call: a journal that cannot be written says so once in
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,8 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from mcp_proxy import spending
+from mcp_proxy.escalation_settings import Amount
 from mcp_proxy.journal_rows import (
     CallRecord,
     Decision,
@@ -121,6 +123,16 @@ class Journal:
         None when the journal cannot be read.
         """
         return await self._run(lambda connection: spent(connection, planner, since, profile), None)
+
+    async def reserve(
+        self, wanted: spending.Reservation, limits: Sequence[spending.Limit], now: datetime
+    ) -> str | None:
+        """Set aside what a request may take; why a limit forbids it, empty if none does. None: it cannot be written."""
+        return await self._run(lambda connection: spending.reserve(connection, wanted, limits, now), None)
+
+    async def settle(self, reservation_id: str, took: Amount) -> None:
+        """Note what a request took in the place of what was set aside for it."""
+        await self._run(lambda connection: spending.settle(connection, reservation_id, took), None)
 
     async def close(self) -> None:
         """Write what is noted and close the file. What is recorded later is lost without a word."""

@@ -53,7 +53,9 @@ class ResultSettings(Table):
 
 
 class PrivacySettings(Table):
-    """What is hidden in logs and in the journal, beside what looks like a credential anyway."""
+    """What may leave the machine, and what is hidden in logs and in the journal."""
 
+    level: Literal["normal", "high"] = "normal"
+    """"high": no task is passed on to a model outside this machine, whatever [escalation] says."""
     redact: tuple[Annotated[Text, AfterValidator(_pattern)], ...] = ()
     """Regular expressions (RE2) of what else is hidden, such as "ACME-[0-9]{8}"; they take effect at the start."""

@@ -1,10 +1,10 @@
-"""Everything a client can reach, put together: the upstreams, the planner, the escalator and the journal.
+"""Everything a client can reach, put together: the upstreams, the planner, the escalators and the journal.
 
 How the parts are made is known in `running`; which upstreams run, and for whom, in `fleet`; what the clients of a
 profile can have done with them, in `desk`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anyio.abc import TaskGroup
@@ -30,7 +30,7 @@ class Switchboard(Fleet):
         settings: Settings,
         journal: Journal | None,
         planner: Planner,
-        escalator: Proposer | None,
+        escalators: Sequence[Proposer],
         *,
         watchdog: Watchdog,
         tasks: TaskGroup,
@@ -39,7 +39,8 @@ class Switchboard(Fleet):
         super().__init__(settings, watchdog=watchdog, tasks=tasks, many_clients=many_clients)
         self.journal = journal
         self.planner = planner
-        self.escalator = escalator
+        self.escalators = tuple(escalators)
+        """Who is asked above the local planners, in order; none where nothing may leave the machine."""
         self.results = ResultBudget(settings.results)
         self.outputs = OutputCheck()
 
