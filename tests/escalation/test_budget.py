@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from local_llm import NoPlan, Task
 from mcp_proxy import spending
 from mcp_proxy.budget import BudgetedEscalator
-from mcp_proxy.escalation_settings import Amount, Budget
+from mcp_proxy.escalation import ClaudeEscalator
+from mcp_proxy.escalation_settings import Amount, Budget, ClaudeSettings
 from mcp_proxy.journal import Journal
 from mcp_proxy.proposals import Proposal, ProposalError, Usage
-from tool_registry import Candidate
+from tests.escalation.anthropic_server import AnthropicServer, says
+from tool_registry import Candidate, ToolEntry
 
 AT_MOST = Amount(1, 1000, 0.5)
 TOOK = Usage(input_tokens=60, output_tokens=20, cache_write_tokens=15, cache_read_tokens=5, cost=0.25)
@@ -148,13 +150,37 @@ async def test_fifty_tasks_at_once_keep_to_the_budget(journal: Journal) -> None:
     assert len(claude.asked) == 5
 
 
+async def test_fifty_requests_over_http_keep_to_the_budget_too(journal: Journal) -> None:
+    with AnthropicServer(says("none of these")) as server:
+        prices = {"input": 1, "output": 5, "cache_write": 1.25, "cache_read": 0.1}
+        fields = {"model": "m", "api_key": "key", "base_url": server.url, "prices": prices, "timeout": 60}
+        claude = ClaudeEscalator(ClaudeSettings.model_validate(fields))
+        tool = Candidate(ToolEntry("files", "read", "files__read", {"inputSchema": {}}), 1.0)
+        bound = claude.at_most(Task("t"), [tool], "unsure")
+        budgeted = BudgetedEscalator(claude, Budget(max_tokens_per_day=bound.tokens * 3), journal)
+
+        async def one() -> None:
+            with suppress(ProposalError):
+                await budgeted.propose(Task("t"), [tool], "unsure")
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(50):
+                tasks.start_soon(one)
+        await claude.aclose()
+    assert 3 <= len(server.requests) <= bound.tokens * 3 // 1620  # what each of them took
+    sent = max(len(json.dumps(request.body)) for request in server.requests)
+    assert bound.tokens > sent / 4 + 1024
+    assert bound.dollars == pytest.approx(((bound.tokens - 1024) * 1.25 + 1024 * 5) / 1e6)
+
+
 def test_several_processes_share_one_budget(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     code = f"""
 import anyio
 from datetime import UTC, datetime
 from pathlib import Path
-from mcp_proxy.escalation_settings import Amount, Budget
+from mcp_proxy.escalation import ClaudeEscalator
+from mcp_proxy.escalation_settings import Amount, Budget, ClaudeSettings
 from mcp_proxy.journal import Journal
 from mcp_proxy.spending import Limit, Reservation
 
