@@ -1,68 +1,95 @@
-"""An escalator that keeps to a budget: the day's spending is read from the journal before each escalation."""
+"""An escalator that keeps to a budget: the most a request can take is set aside before it is sent, and settled after."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
-
-import anyio
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol
 
 from local_llm import Task
-from mcp_proxy.escalation import Budget
+from mcp_proxy.escalation_settings import Amount, Budget
 from mcp_proxy.journal import Journal
-from mcp_proxy.proposals import Proposal, ProposalError, Proposer
+from mcp_proxy.proposals import Proposal, ProposalError, Proposer, Usage
+from mcp_proxy.spending import Limit, Reservation
 from tool_registry import Candidate
 
+_UNCOUNTED = "a budget is set, but the journal that counts what is spent is off or cannot be written"
 
+
+class PaidProposer(Proposer, Protocol):
+    """A `Proposer` that is paid for."""
+
+    def at_most(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Amount:
+        """What a `propose` of the same can take at most."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetedEscalator:
-    """`escalator` for as long as the day's budget (UTC) lasts.
+    """`escalator` as far as the budgets last: that of all tasks, and one of the profile's own.
 
-    What was spent before comes from the journal, once a day; from then on it is counted here, so that tasks
-    at once cannot all take the last place. Other processes' spending shows the next day, or after a restart.
+    What is spent is kept in the journal's file, request by request, whatever becomes of the task: so that it holds for
+    tasks at once, for all processes that share the file, and after a restart. A request that came to nothing but
+    may be billed counts what was set aside for it, and so does one during which the process was killed.
     """
 
-    def __init__(
-        self, escalator: Proposer, budget: Budget, journal: Journal | None, profile: str | None = None
-    ) -> None:
-        """An escalator with a budget for all tasks, or for those of one profile."""
-        self._profile = profile
-        self._escalator = escalator
-        self._budget = budget
-        self._journal = journal
-        self._today: date | None = None
-        self._calls = 0
-        self._dollars = 0.0
-        self._starting_day = anyio.Lock()
+    escalator: PaidProposer
+    budget: Budget
+    journal: Journal | None
+    profile: str = ""
+    own_budget: Budget = field(default_factory=Budget)
+    """The profile's own."""
+    task_id: str = ""
+    """The task it is asked about; empty for tasks that are not told apart."""
 
     @property
     def name(self) -> str:
-        return self._escalator.name
+        return self.escalator.name
+
+    def for_profile(self, profile: str, budget: Budget) -> "BudgetedEscalator":
+        """The same for the tasks of a profile, within a budget of its own too."""
+        return replace(self, profile=profile, own_budget=budget)
+
+    def for_task(self, task_id: str) -> "BudgetedEscalator":
+        """The same for one task, whose requests are summed up."""
+        return replace(self, task_id=task_id)
 
     async def propose(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Proposal:
         """See `Proposer.propose`.
 
         Raises:
-            ProposalError: the budget is used up or cannot be checked, or there was no usable answer.
+            ProposalError: a budget is used up or cannot be kept, or there was no usable answer.
         """
-        if self._budget == Budget():
-            return await self._escalator.propose(task, candidates, reason)
-        async with self._starting_day:
-            await self._start_day()
-        if why := self._budget.exhausted(self._calls, self._dollars):
-            whose = f" of profile {self._profile}" if self._profile else ""
-            raise ProposalError("budget", f"{why}{whose}")
-        self._calls += 1
-        escalated = await self._escalator.propose(task, candidates, reason)
-        self._dollars += (escalated.usage and escalated.usage.cost) or 0.0
-        return escalated
+        bound = self.escalator.at_most(task, candidates, reason)
+        if bound == Amount() or (self.journal is None and not self._limits):
+            return await self.escalator.propose(task, candidates, reason)
+        if self.journal is None:
+            raise ProposalError("budget", _UNCOUNTED)
+        wanted = Reservation(self.name, bound, self.profile, self.task_id)
+        if why := await self._refusal(self.journal, wanted):
+            raise ProposalError("budget", why)
+        try:
+            proposal = await self.escalator.propose(task, candidates, reason)
+        except ProposalError as error:
+            if not error.may_be_billed:
+                await self.journal.settle(wanted.id, Amount())
+            raise
+        await self.journal.settle(wanted.id, _spent(proposal.usage))
+        return proposal
 
-    async def _start_day(self) -> None:
-        now = datetime.now(UTC)
-        if self._today == now.date():
-            return
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        spent = await self._journal.spent(self.name, midnight, self._profile) if self._journal else None
-        if spent is None:
-            raise ProposalError(
-                "budget",
-                "a budget is set, but the journal that counts what was spent is off or cannot be read",
-            )
-        self._today, self._calls, self._dollars = now.date(), spent.requests, spent.cost
+    @property
+    def _limits(self) -> tuple[Limit, ...]:
+        limits = (Limit(self.budget), Limit(self.own_budget, self.profile))
+        return tuple(limit for limit in limits if limit.budget != Budget())
+
+    async def _refusal(self, journal: Journal, wanted: Reservation) -> str:
+        why = await journal.reserve(wanted, self._limits, datetime.now(UTC))
+        if why is None:  # nothing could be written, which matters only where something has to be kept to
+            return _UNCOUNTED if self._limits else ""
+        return why
+
+
+def _spent(usage: Usage | None) -> Amount:
+    if usage is None:
+        return Amount(calls=1)
+    read = usage.input_tokens + usage.cache_write_tokens + usage.cache_read_tokens
+    return Amount(1, read + usage.output_tokens, usage.cost or 0.0)

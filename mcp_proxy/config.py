@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from mcp_proxy.config_file import ConfigError, ConfigFile, ConfigProblem, KeyPath, find, read
 from mcp_proxy.config_variables import UPSTREAM_DEPTH, expand, variables
-from mcp_proxy.escalation import Budget, Prices
+from mcp_proxy.escalation_settings import Budget, Prices
 from mcp_proxy.profile_settings import ProfileTable, ToolOverrideTable
 from mcp_proxy.settings import (
     FOLLOWED,

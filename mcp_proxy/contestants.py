@@ -65,11 +65,12 @@ async def _pocket(config: Path | None) -> AsyncGenerator[Contestant]:  # noqa: A
 async def _claude(config: Path | None) -> AsyncGenerator[Contestant]:
     settings = load(config)
     async with running(settings.model_copy(update={"upstreams": {}})) as board:
-        if board.escalator is None:
+        claude = next((each for each in board.escalators if each.name == "claude"), None)
+        if claude is None:
             raise click.UsageError(
                 "no escalation is configured: an [escalation] table says which model, with which key"
             )
-        yield ProposerContestant(board.escalator)
+        yield ProposerContestant(claude)
 
 
 _CONTESTANTS: Mapping[str, Callable[[Path | None], AbstractAsyncContextManager[Contestant]]] = {

@@ -12,7 +12,7 @@ import structlog
 from mcp.shared.dispatcher import ProgressFnT
 
 from mcp_proxy.budget import BudgetedEscalator
-from mcp_proxy.config import Budget, ProfileTable
+from mcp_proxy.config import ProfileTable
 from mcp_proxy.profile_settings import ExposingTable
 from mcp_proxy.proposals import Proposer
 from mcp_proxy.records import CallWatch
@@ -77,7 +77,6 @@ class Desk:
         self.profile = profile
         self._everyone = ProfileTable()
         self._table = self._configured
-        self.escalator = self._escalator_within(self._table.budget)
         self._seen = self._look()
         self._complain(())
         self._index = ToolIndex(())
@@ -99,13 +98,6 @@ class Desk:
             return self._everyone
         return self.board.settings.profiles.get(self.profile, _GONE)
 
-    def _escalator_within(self, budget: Budget) -> Proposer | None:
-        """Who is asked when the planner is not sure."""
-        board = self.board
-        if board.escalator is None or budget == Budget():
-            return board.escalator
-        return BudgetedEscalator(board.escalator, budget, board.journal, self.profile)
-
     @property
     def exposing(self) -> ExposingTable:
         """How much of what there is, its clients are shown."""
@@ -117,8 +109,6 @@ class Desk:
         table = self._configured
         if self._seen.whole is not self.board.snapshot.catalog or self._table is not table:
             known = self._seen.catalog.problems
-            if table.budget != self._table.budget:
-                self.escalator = self._escalator_within(table.budget)
             self._table = table
             self._seen = self._look()
             self._complain(known)
@@ -142,6 +132,15 @@ class Desk:
         for problem in self._seen.catalog.problems:
             if problem not in known:
                 log.warning("profile.problem", profile=self.profile, problem=str(problem))
+
+    def escalators(self, task_id: str) -> tuple[Proposer, ...]:
+        """Who is asked above the local planners for one task, in order, within the budgets of all and of the profile."""
+        return tuple(
+            proposer.for_profile(self.profile, self._configured.budget).for_task(task_id)
+            if isinstance(proposer, BudgetedEscalator)
+            else proposer
+            for proposer in self.board.escalators
+        )
 
     async def call_tool(
         self,

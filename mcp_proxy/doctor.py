@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from mcp_proxy.config import ConfigProblem, EscalationSettings, StdioUpstream
-from mcp_proxy.escalation import Budget
+from mcp_proxy.escalation_settings import Budget
 from mcp_proxy.upstreams import State, Status
 from tool_registry import Catalog, Entry, Offer, ToolEntry, UnusableSchemaError
 from tool_registry.exposure import definition_tokens
@@ -276,20 +276,21 @@ def escalation_finding(settings: EscalationSettings | None, *, journal: bool) ->
     """Who is asked when the local planner is not sure; whether the key works is not tried."""
     if settings is None:
         return Finding(Level.OK, "escalation", "is off: nothing leaves the machine")
-    asked = f"{settings.provider}, {settings.model} (not contacted)"
+    order = (
+        f"Claude, {settings.model}" if name == "claude" else "the client's own model"
+        for name in settings.order
+    )
+    asked = f"{', then '.join(order)} (not contacted)"
+    if settings.claude is None:
+        return Finding(Level.OK, "escalation", asked)
     if settings.budget == Budget():
         remedy = "set [escalation.budget] max_calls_per_day or max_dollars_per_day"
         return Finding(Level.WARNING, "escalation", f"{asked}, without a budget", remedy)
     if not journal:
         remedy = "turn the journal on, or take the budget out"
-        message = f"{asked}: nothing will be asked, as the journal that counts the budget is off"
+        message = f"{asked}: Claude will not be asked, as the journal that counts the budget is off"
         return Finding(Level.ERROR, "escalation", message, remedy)
-    limits = (
-        ("{} calls", settings.budget.max_calls_per_day),
-        ("${}", settings.budget.max_dollars_per_day),
-    )
-    budget = " and ".join(text.format(limit) for text, limit in limits if limit is not None)
-    return Finding(Level.OK, "escalation", f"{asked}, at most {budget} a day")
+    return Finding(Level.OK, "escalation", f"{asked}, at most {settings.budget.described}")
 
 
 def is_sound(findings: Iterable[Finding]) -> bool:

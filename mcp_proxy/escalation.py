@@ -1,109 +1,45 @@
-"""Escalation: a task the local planners are not sure of goes to Claude, which proposes the call.
+"""Escalation: a task the local planners are not sure of goes to Claude, which proposes the next call.
 
 This file knows the Messages API and nothing of upstreams; what comes back is validated and gated by
 the pipeline like any local plan. Nothing is sent, or even imported, before the first `propose`.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, ValidationError, model_validator
 
 from local_llm import NoPlan, Task
-from mcp_proxy.claude_messages import Reply, TokenCounts, offer, outcome_of, request_body
-from mcp_proxy.proposals import ErrorKind, Proposal, ProposalError, Usage
+from mcp_proxy.claude_errors import given_up, rejected, seconds
+from mcp_proxy.claude_messages import Reply, TokenCounts, request_body
+from mcp_proxy.claude_stream import StreamedReply, StreamError
+from mcp_proxy.escalation_settings import Amount, ClaudeSettings, Prices
+from mcp_proxy.model_answers import outcome_of
+from mcp_proxy.offered import Offered, offer
+from mcp_proxy.proposals import Proposal, ProposalError, Usage
 from mcp_proxy.redaction import REDACTED, redact_text
 from tool_registry import Candidate
+from tool_registry.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from anthropic import APIRequest, AsyncAnthropic, AsyncCallNext
     from anthropic._response import AsyncAPIResponse
 
-MOST_CANDIDATES = 20
-"""How many candidates are offered to Claude; more of them cost tokens and blur the choice."""
-
 _DETAIL_LIMIT = 300
 _CONNECT_TIMEOUT = 5.0
 
+_PATIENCE_FOR_COUNTS = 0.5
+"""Seconds to wait for what a reply took, once the call in it is whole."""
 
-class Prices(BaseModel):
-    """Dollars per million tokens."""
+_ESTIMATE_MARGIN = 1.6
+"""What an estimate of tokens is multiplied by to be a bound: by benchmarks/tokens.py it is 35 % off at worst."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    input: float = Field(ge=0)
-    """For what the model reads."""
-    output: float = Field(ge=0)
-    """For what it writes."""
-    cache_write: float = Field(ge=0)
-    """For what is put into the prompt cache."""
-    cache_read: float = Field(ge=0)
-    """For what is taken from the prompt cache."""
-
-    def cost(self, usage: Usage) -> float:
-        """What `usage` costs, in dollars."""
-        millionths = (
-            usage.input_tokens * self.input
-            + usage.output_tokens * self.output
-            + usage.cache_write_tokens * self.cache_write
-            + usage.cache_read_tokens * self.cache_read
-        )
-        return millionths / 1e6
-
-
-class Budget(BaseModel):
-    """What escalation may spend. Who keeps the count asks `exhausted` before each escalation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_calls_per_day: int | None = Field(default=None, ge=0)
-    """Escalations a day; left out, any number."""
-    max_dollars_per_day: float | None = Field(default=None, ge=0)
-    """Dollars a day, by `prices`; left out, any amount."""
-
-    def exhausted(self, calls: int, dollars: float) -> str | None:
-        """Why nothing more may be spent after today's `calls` and `dollars`; None when something may."""
-        if self.max_calls_per_day is not None and calls >= self.max_calls_per_day:
-            return f"today's {self.max_calls_per_day} escalations are used up"
-        if self.max_dollars_per_day is not None and dollars >= self.max_dollars_per_day:
-            return f"today's ${self.max_dollars_per_day:.2f} for escalation are spent"
-        return None
-
-
-class ClaudeSettings(BaseModel):
-    """How to reach Claude."""
-
-    # The input is hidden in validation errors: it holds the key.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    model: str = Field(min_length=1, examples=["claude-haiku-5-5"])
-    """The model's name with its provider."""
-    api_key: SecretStr = Field(examples=["${ANTHROPIC_API_KEY}"])
-    """The key, best as an environment variable."""
-    base_url: str | None = None
-    """None leaves the choice to the SDK: `ANTHROPIC_BASE_URL`, else the public API."""
-    max_tokens: int = Field(default=1024, gt=0)
-    """Longest answer."""
-    timeout: float = Field(default=30, gt=0)
-    """Seconds for a whole escalation, retries and the waits between them included."""
-    max_retries: int = Field(default=2, ge=0)
-    """How often a request that failed for a passing reason is sent again."""
-    prices: Prices | None = None
-    budget: Budget = Budget()
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        key = self.api_key.get_secret_value()
-        if not key or not all("!" <= character <= "~" for character in key):
-            raise ValueError("api_key is empty or holds spaces or characters no key has; copy it again")
-        if self.budget.max_dollars_per_day is not None and self.prices is None:
-            raise ValueError("max_dollars_per_day needs prices: without them no cost is known")
-        if self.base_url is not None:
-            HttpUrl(self.base_url)
-        return self
+_ADDED_TOKENS = 700
+"""What the API itself puts before a request that has tools."""
 
 
 class ClaudeEscalator:
@@ -118,6 +54,17 @@ class ClaudeEscalator:
     def name(self) -> str:
         return "claude"
 
+    def at_most(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Amount:
+        """What a `propose` of the same can take: the tokens of the request, estimated amply, and the longest answer."""
+        if not candidates:
+            return Amount()
+        settings = self._settings
+        body = self._body(task, offer(task, candidates), reason)
+        estimate = estimate_tokens(json.dumps(body, ensure_ascii=False))
+        read = round(estimate * _ESTIMATE_MARGIN) + _ADDED_TOKENS
+        dollars = settings.prices.at_most(read, settings.max_tokens) if settings.prices else 0.0
+        return Amount(1, read + settings.max_tokens, dollars)
+
     async def propose(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Proposal:
         """One request to Claude; see `Proposer.propose`.
 
@@ -126,16 +73,19 @@ class ClaudeEscalator:
         """
         if not candidates:
             return Proposal(NoPlan(self.name, "there is no tool to choose from"), Usage(cost=0.0))
-        settings = self._settings
-        offered = tuple(offer(candidate) for candidate in candidates[:MOST_CANDIDATES])
-        reply = await self._send(request_body(settings.model, settings.max_tokens, task, offered, reason))
-        return Proposal(outcome_of(reply, offered, self.name), _usage(reply.usage, settings.prices))
+        offered = offer(task, candidates)
+        reply = await self._send(self._body(task, offered, reason))
+        outcome = outcome_of(reply.answer, offered, task, self.name)
+        return Proposal(outcome, _usage(reply.usage, self._settings.prices))
 
     async def aclose(self) -> None:
         """Close the connections; a later `propose` opens new ones."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+    def _body(self, task: Task, offered: Offered, reason: str) -> dict[str, Any]:
+        return request_body(self._settings.model, self._settings.max_tokens, task, offered, reason)
 
     async def _send(self, body: dict[str, Any]) -> Reply:
         client = await self._connected()
@@ -145,21 +95,61 @@ class ClaudeEscalator:
         # `from None` throughout: the SDK's exceptions hold the request, and with it the key.
         try:
             with anyio.fail_after(timeout):
-                # Raw, because the SDK's own parsing lets malformed replies through; Any, as its overloads want literals.
-                response = await cast("Any", client.messages.with_raw_response).create(**body)
-                return Reply.model_validate_json(await response.read())
+                return await self._answered(client, body)
         except anthropic.APIStatusError as error:
-            wait = _seconds(error.response.headers.get("retry-after"))
-            raise _rejected(error.status_code, wait, self._public(error.api_message)) from None
-        except (TimeoutError, anthropic.APITimeoutError):
+            wait = seconds(error.response.headers.get("retry-after"))
+            raise rejected(error.status_code, wait, self._public(error.api_message)) from None
+        except StreamError as error:
+            raise given_up(error.kind, self._public(error.said)) from None
+        except (TimeoutError, anthropic.APITimeoutError) as error:
             message = f"no answer within {timeout:g} s; try again, or raise the timeout"
-            raise ProposalError("timeout", message) from None
-        except ValidationError:
+            raise ProposalError("timeout", message, may_be_billed=_was_sent(error)) from None
+        except (ValueError, RecursionError):
             message = f"what {host} answered is no reply of the Messages API; check base_url"
-            raise ProposalError("reply", message) from None
-        except anthropic.AnthropicError:
+            raise ProposalError("reply", message, may_be_billed=True) from None
+        except anthropic.AnthropicError as error:
             message = f"{host} cannot be reached; check the network, its proxy settings and base_url"
-            raise ProposalError("unavailable", message) from None
+            raise ProposalError("unavailable", message, may_be_billed=_was_sent(error)) from None
+
+    async def _answered(self, client: "AsyncAnthropic", body: dict[str, Any]) -> Reply:
+        """The reply to a request, once it is whole; of one that breaks off after its call, as much as is needed."""
+        # The SDK's own reading lets malformed replies through, hence raw; Any, as its overloads want literals.
+        create = cast("Any", client.messages.with_streaming_response).create
+        async with create(**body, stream=True) as response:
+            if "event-stream" not in response.headers.get("content-type", ""):
+                return Reply.model_validate_json(await response.read())
+            streamed = StreamedReply()
+            await self._receive(response.http_response, streamed)
+            return streamed.reply
+
+    async def _receive(self, response: Any, streamed: StreamedReply) -> None:
+        import httpx2  # noqa: PLC0415  (see _send)
+        from anthropic import AsyncStream  # noqa: PLC0415
+
+        try:
+            async with aclosing(cast("Any", AsyncStream.raw_events(response))) as events:
+                while not streamed.is_over:
+                    has_call = streamed.has_call
+                    with anyio.fail_after(_PATIENCE_FOR_COUNTS if has_call else self._settings.stall_timeout):
+                        event = await anext(events, None)
+                    if event is None:
+                        break
+                    if event.data:
+                        streamed.take(event.data)
+        except TimeoutError:
+            if not streamed.has_call:
+                raise self._stalled() from None
+        except httpx2.HTTPError:
+            if not streamed.has_call:
+                message = "the connection broke off in the middle of the answer; try again"
+                raise ProposalError("unavailable", message, may_be_billed=True) from None
+        if not (streamed.is_over or streamed.has_call):
+            raise ProposalError("reply", "the answer ended in the middle; try again", may_be_billed=True)
+
+    def _stalled(self) -> ProposalError:
+        waited = f"{self._settings.stall_timeout:g} s"
+        message = f"the answer began and then nothing came for {waited}; try again, or raise stall_timeout"
+        return ProposalError("timeout", message, may_be_billed=True)
 
     async def _connected(self) -> "AsyncAnthropic":
         async with self._connecting:
@@ -191,42 +181,19 @@ async def _no_wait_past_the_deadline(
 ) -> "AsyncAPIResponse[Any]":
     """Middleware, run for each attempt: the SDK waits as long as `retry-after` says, be it an hour."""
     response = await call_next(request)
-    wait = _seconds(response.headers.get("retry-after"))
+    wait = seconds(response.headers.get("retry-after"))
     if response.http_response.is_success or wait is None:
         return response
     if anyio.current_time() + wait < anyio.current_effective_deadline():
         return response
-    raise _rejected(response.status_code, wait)
+    raise rejected(response.status_code, wait)
 
 
-_REJECTIONS: Mapping[int, tuple[ErrorKind, str]] = {
-    401: ("authentication", "the API key was rejected; check api_key, or create a new key"),
-    402: ("billing", "the account cannot pay for the request; check its billing"),
-    403: ("authentication", "the API key may not do this; check its workspace and permissions"),
-    404: ("model", "the model or the address is unknown; check model and base_url"),
-    429: ("rate_limit", "the account's rate limit is reached; try again later, or raise the limit"),
-    503: ("overloaded", "the API is overloaded; try again later"),
-    529: ("overloaded", "the API is overloaded; try again later"),
-}
-_SERVER_ERROR = 500
+def _was_sent(error: Exception) -> bool:
+    """Whether a request may have arrived that came to nothing."""
+    import httpx2  # noqa: PLC0415
 
-
-def _rejected(status: int, retry_after: float | None, detail: str = "") -> ProposalError:
-    other: tuple[ErrorKind, str] = ("request", "the request was rejected; check the part it names")
-    if status >= _SERVER_ERROR:
-        other = ("unavailable", "the API failed; try again later")
-    kind, remedy = _REJECTIONS.get(status, other)
-    waiting = f" It asks to wait {retry_after:g} s." if retry_after is not None else ""
-    said = f" It said: {detail}" if detail else ""
-    return ProposalError(kind, f"HTTP {status}: {remedy}.{waiting}{said}", retry_after=retry_after)
-
-
-def _seconds(header: str | None) -> float | None:
-    """`retry-after` in seconds; None when it is absent, or a date."""
-    try:
-        return float(header) if header else None
-    except ValueError:
-        return None
+    return not isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout))
 
 
 def _usage(tokens: TokenCounts, prices: Prices | None) -> Usage:

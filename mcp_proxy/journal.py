@@ -3,7 +3,7 @@
 Keeping it never breaks a call: a journal that cannot be written says so once in the log, and goes on without.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,8 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from mcp_proxy import spending
+from mcp_proxy.escalation_settings import Amount
 from mcp_proxy.journal_bounds import Bounds
 from mcp_proxy.journal_file import JournalFile, Work
 from mcp_proxy.journal_queries import newest, spent, success_rates
@@ -140,6 +142,16 @@ class Journal:
         None when the journal cannot be read.
         """
         return await self._run(lambda connection: spent(connection, provider, since, profile), None)
+
+    async def reserve(
+        self, wanted: spending.Reservation, limits: Sequence[spending.Limit], now: datetime
+    ) -> str | None:
+        """Set aside what a request may take; why a limit forbids it, empty if none does. None: it cannot be written."""
+        return await self._run(lambda connection: spending.reserve(connection, wanted, limits, now), None)
+
+    async def settle(self, reservation_id: str, took: Amount) -> None:
+        """Note what a request took in the place of what was set aside for it."""
+        await self._run(lambda connection: spending.settle(connection, reservation_id, took), None)
 
     async def success_rates(self, since: datetime) -> Mapping[tuple[str, str], Rate]:
         """How tasks went by qualified tool and planner; see `journal_queries`. Empty when it cannot be read."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mcp_proxy.escalation import Budget
+from mcp_proxy.escalation_settings import Budget
 from mcp_proxy.settings_fields import BearerToken, Table, Text
 from tool_registry.profiles import Profile, ToolOverride
 

@@ -57,12 +57,21 @@ ErrorKind = Literal[
 class ProposalError(Exception):
     """Being asked came to nothing. Never holds the key, nor any request or response object."""
 
-    def __init__(self, kind: ErrorKind, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        may_be_billed: bool = False,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.retry_after = retry_after
         """Seconds the other side asked to wait, if it did."""
+        self.may_be_billed = may_be_billed
+        """Whether something may have to be paid, of which nobody said how much."""
 
 
 class Proposer(Protocol):

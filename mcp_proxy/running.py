@@ -1,4 +1,4 @@
-"""The running whole, put together: upstreams, planner, escalator and journal, started and stopped in order."""
+"""The running whole, put together: upstreams, planner, escalators and journal, started and stopped in order."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,6 +11,7 @@ import anyio
 from local_llm import Planner
 from local_llm.pocket import PocketPlanner
 from mcp_proxy.budget import BudgetedEscalator
+from mcp_proxy.client_escalator import ClientEscalator
 from mcp_proxy.config import Settings
 from mcp_proxy.escalation import ClaudeEscalator
 from mcp_proxy.journal import Bounds, Journal
@@ -48,14 +49,14 @@ async def running(
             own where an upstream wants that; to a sole client all of them belong anyway.
     """
     hide_also(settings.privacy.redact, settings.secrets)
-    async with _journal(settings) as journal, _escalator(settings, journal) as escalator:
+    async with _journal(settings) as journal, _escalators(settings, journal) as escalators:
         with Watchdog() as watchdog:
             async with anyio.create_task_group() as tasks:
                 board = Switchboard(
                     settings,
                     journal,
                     planner or PocketPlanner(clock=lambda: datetime.now().astimezone()),
-                    escalator,
+                    escalators,
                     watchdog=watchdog,
                     tasks=tasks,
                     many_clients=many_clients,
@@ -101,13 +102,19 @@ async def _journal(settings: Settings) -> AsyncGenerator[Journal | None]:
 
 
 @asynccontextmanager
-async def _escalator(settings: Settings, journal: Journal | None) -> AsyncGenerator[Proposer | None]:
-    if settings.escalation is None:
-        yield None
+async def _escalators(settings: Settings, journal: Journal | None) -> AsyncGenerator[tuple[Proposer, ...]]:
+    """Who is asked above the local planners, in the configured order. Nothing is opened before one of them is."""
+    if settings.escalation is None or settings.privacy.level == "high":
+        yield ()
         return
-    claude = ClaudeEscalator(settings.escalation)
+    configured = settings.escalation
+    claude = ClaudeEscalator(configured.claude) if configured.claude else None
+    client = ClientEscalator(configured.max_tokens, configured.client_timeout)
+    paid = BudgetedEscalator(claude, configured.budget, journal) if claude else None
+    by_name = {"client": client, "claude": paid}
     try:
-        yield BudgetedEscalator(claude, settings.escalation.budget, journal)
+        yield tuple(proposer for name in configured.order if (proposer := by_name[name]))
     finally:
-        with anyio.CancelScope(shield=True):
-            await claude.aclose()
+        if claude:
+            with anyio.CancelScope(shield=True):
+                await claude.aclose()

@@ -19,13 +19,12 @@ from pydantic import (
 )
 
 from mcp_proxy.config_file import ConfigProblem
-from mcp_proxy.escalation import ClaudeSettings
+from mcp_proxy.escalation_settings import EscalationSettings
 from mcp_proxy.profile_settings import ProfileTable
 from mcp_proxy.redaction import is_secret_name
 from mcp_proxy.settings_fields import (
     NOT_HTTP,
     FilePath,
-    HttpAddress,
     Seconds,
     Table,
     Text,
@@ -239,14 +238,6 @@ def _told_apart(
     return upstreams
 
 
-class EscalationSettings(ClaudeSettings):
-    """Who is asked when the local planners are not sure. Without this table nobody is."""
-
-    provider: Literal["claude"] = "claude"
-    """Whose model it is."""
-    base_url: HttpAddress | None = None
-
-
 FOLLOWED = ("upstreams", "profiles")
 """The tables whose edits take effect while Switchboard runs."""
 
@@ -289,6 +280,16 @@ class Settings(Table):
         """These settings, once `edited` ones have taken effect as far as they do without a new start."""
         return self.model_copy(update={table: getattr(edited, table) for table in FOLLOWED})
 
+    @model_validator(mode="after")
+    def _can_count_dollars(self) -> "Settings":
+        """A profile's dollars are counted by the prices of the one escalation there is."""
+        for name, profile in self.profiles.items():
+            if profile.budget.counts_dollars and self.escalation and self.escalation.prices is None:
+                remedy = "add [escalation] prices"
+                message = "limits dollars, and without prices no cost is known"
+                raise refusal(message, remedy, "profiles", name, "budget")
+        return self
+
     @property
     def enabled_upstreams(self) -> Mapping[str, StdioUpstream | HttpUpstream]:
         return {name: upstream for name, upstream in self.upstreams.items() if upstream.enabled}
@@ -305,7 +306,7 @@ class Settings(Table):
         values = [token for token, _ in self.tokens]
         if self.server.oauth:
             values.append(self.server.oauth.client_secret)
-        if self.escalation:
+        if self.escalation and self.escalation.api_key:
             values.append(self.escalation.api_key)
         for upstream in self.upstreams.values():
             if isinstance(upstream, HttpUpstream):

@@ -1,19 +1,21 @@
-"""Everything a client can reach, put together: the upstreams, the planner, the escalator and the journal.
+"""Everything a client can reach, put together: the upstreams, the planner, the escalators and the journal.
 
 How the parts are made is known in `running`; which upstreams run, and for whom, in `fleet`; what the clients of a
 profile can have done with them, in `desk`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anyio.abc import TaskGroup
 from mcp.shared.dispatcher import ProgressFnT
 
 from local_llm import Planner
+from local_llm.pocket import PocketPlanner, thresholds
 from mcp_proxy.argument_check import ArgumentCheck
 from mcp_proxy.callers import CALLER
 from mcp_proxy.config import Settings
+from mcp_proxy.escalation_settings import EscalationSettings
 from mcp_proxy.fleet import Fleet
 from mcp_proxy.journal import Journal
 from mcp_proxy.local_proposer import LocalProposer
@@ -33,7 +35,7 @@ class Switchboard(Fleet):
         settings: Settings,
         journal: Journal | None,
         planner: Planner,
-        escalator: Proposer | None,
+        escalators: Sequence[Proposer],
         *,
         watchdog: Watchdog,
         tasks: TaskGroup,
@@ -45,10 +47,12 @@ class Switchboard(Fleet):
             settings.planner,
             settings.privacy.level,
             (LocalProposer(planner, settings.planner.timeout),),
-            timeouts={"claude": settings.escalation.timeout} if settings.escalation else {},
+            thresholds={PocketPlanner.name: thresholds()},
+            timeouts=_timeouts(settings.escalation),
         )
         """Who is asked for the calls of a task."""
-        self.escalator = escalator
+        self.escalators = tuple(escalators)
+        """Who is asked above the local planners, in order."""
         self.results = ResultBudget(settings.results)
         self.arguments = ArgumentCheck()
         self.outputs = OutputCheck()
@@ -73,3 +77,10 @@ class Switchboard(Fleet):
     ) -> dict[str, Any]:
         """Send a request to an upstream on behalf of the client being served; see `Upstream.request`."""
         return await self.upstream_for(upstream, CALLER.get()).request(method, params, on_progress)
+
+
+def _timeouts(escalation: EscalationSettings | None) -> dict[str, float]:
+    """How long those may take who are asked above the planners."""
+    if escalation is None:
+        return {}
+    return {"claude": escalation.timeout, "client": escalation.client_timeout}

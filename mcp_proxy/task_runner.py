@@ -11,13 +11,13 @@ from mcp.shared.dispatcher import ProgressFnT
 from local_llm import Call, Plan, Task
 from local_llm.pocket import next_request
 from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError, log_repairs
+from mcp_proxy.escalation_settings import why_not_escalated
 from mcp_proxy.failures import failure
 from mcp_proxy.judging import Judge, with_arguments
 from mcp_proxy.outcome import Ending, Outcome, Trace
 from mcp_proxy.paused import Paused, PausedTasks
 from mcp_proxy.pipeline import Answer, Person, Ports, carry_out
 from mcp_proxy.policy import Route
-from mcp_proxy.proposals import Proposer
 from mcp_proxy.records import Asked, task_record, unfinished_record
 from mcp_proxy.results import error_result
 from mcp_proxy.task_progress import TaskProgress
@@ -28,8 +28,6 @@ from tool_registry import Candidate, UnusableSchemaError
 log = structlog.stdlib.get_logger()
 
 _NOTHING_WISHED = Wishes()
-
-NO_ESCALATION = "No escalation is configured: an [escalation] table would pass such tasks to Claude"
 
 
 class UnknownPausedTaskError(Exception):
@@ -68,7 +66,7 @@ class TaskRunner:
         asked, trace = Asked(task.text, client, self._desk.profile), Trace()
         journal = self._desk.board.journal
         route = self._desk.board.policy.route(
-            wishes.strategy, "high" if wishes.private else None, self._escalators, client
+            wishes.strategy, "high" if wishes.private else None, self._desk.escalators(asked.id), client
         )
         trace.route += route.notes
         if journal:
@@ -95,10 +93,6 @@ class TaskRunner:
             if made.repairs and made.result is not None:
                 log_repairs(made.plan.call.tool, made.repairs)
         return outcome
-
-    @property
-    def _escalators(self) -> tuple[Proposer, ...]:
-        return (self._desk.escalator,) if self._desk.escalator else ()
 
     def _taken_up(self, handle: str) -> Paused | None:
         if not handle:
@@ -165,6 +159,7 @@ class TaskRunner:
 
 
 def _why_none_above(route: Route, desk: Desk) -> str:
-    if route.notes or route.nobody:
+    """Why nobody is asked above the planners, and what would change it."""
+    if route.nobody or route.notes:
         return route.nobody or "; ".join(route.notes)
-    return "" if desk.escalator else NO_ESCALATION
+    return why_not_escalated(desk.board.settings.escalation, route.privacy)

@@ -94,7 +94,7 @@ async def test_the_days_budget_holds(tmp_path: Path) -> None:
         async with serving(config(tmp_path, server, budget={"max_calls_per_day": 2})) as client:
             results = [await client.call_tool("do", {"task": VAGUE}) for _ in range(4)]
     assert len(server.requests) == 2
-    assert "today's 2 escalations are used up" in text_of(results[-1])
+    assert "the budget of 2 requests a day does not allow it" in text_of(results[-1])
     with sqlite3.connect(tmp_path / "journal.sqlite") as journal:
         assert journal.execute("SELECT count(*) FROM tasks").fetchone() == (4,)
     journal.close()

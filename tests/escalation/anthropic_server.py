@@ -7,11 +7,11 @@ server.requests[0].body["tools"]
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 MODEL = "claude-test"
 
@@ -27,20 +27,71 @@ class Received:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server answers: JSON, or `raw` as it is. `hangs` answers nothing until the server stops."""
+    """What the server answers: JSON, or `raw` as it is. `hangs` answers nothing until the server stops.
+
+    A message goes out in events if the request asks for a stream, unless it `never_streams`.
+    """
 
     status: int = 200
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     raw: bytes | None = None
     hangs: bool = False
+    never_streams: bool = False
 
     @property
     def content(self) -> bytes:
         return json.dumps(self.body).encode() if self.raw is None else self.raw
 
 
-Scripted = Reply | Callable[[Received], Reply]
+@dataclass(frozen=True)
+class Stream:
+    """A reply event by event: objects as server-sent events, bytes as they are."""
+
+    events: Sequence[Mapping[str, Any] | bytes]
+    pause: float = 0.0
+    """Seconds before each event."""
+    ending: Literal["complete", "cut", "hangs"] = "complete"
+    """Whether the body then ends as it should, the connection breaks, or nothing more comes."""
+
+
+Scripted = Reply | Stream | Callable[[Received], Reply | Stream]
+
+
+def events_of(reply: Reply) -> list[Mapping[str, Any]]:
+    """The events of a streamed message: the counts of the output, and why it stopped, come last."""
+    body = {**reply.body}
+    content, usage = body["content"], body["usage"]
+    started: dict[str, Any] = {
+        **body,
+        "content": [],
+        "stop_reason": None,
+        "usage": {**usage, "output_tokens": 1},
+    }
+    events: list[Mapping[str, Any]] = [{"type": "message_start", "message": started}, {"type": "ping"}]
+    for index, block in enumerate(content):
+        begun, deltas = _parts(block)
+        events.append({"type": "content_block_start", "index": index, "content_block": begun})
+        events += ({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas)
+        events.append({"type": "content_block_stop", "index": index})
+    stopped = {"stop_reason": body["stop_reason"], "stop_sequence": None}
+    totals = {"output_tokens": usage["output_tokens"]}
+    return [*events, {"type": "message_delta", "delta": stopped, "usage": totals}, {"type": "message_stop"}]
+
+
+def _parts(block: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
+    """How a block begins, and what is added to it; text and JSON come in halves."""
+    if block["type"] == "text":
+        halves = _halves(block["text"])
+        return {**block, "text": ""}, [{"type": "text_delta", "text": half} for half in halves]
+    if block["type"] == "tool_use":
+        halves = ["", *_halves(json.dumps(block["input"]))]
+        return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": half} for half in halves]
+    return block, []
+
+
+def _halves(text: str) -> list[str]:
+    return [text[: len(text) // 2], text[len(text) // 2 :]]
 
 
 def message(*content: Mapping[str, Any], stop_reason: str = "end_turn", **fields: Any) -> Reply:
@@ -98,7 +149,7 @@ class AnthropicServer:
         self._lock = Lock()
         self._stopping = Event()
         self.requests: list[Received] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"scripted": self}))
         self._http.daemon_threads = True
         self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
@@ -117,33 +168,72 @@ class AnthropicServer:
         self._thread.join()
         self._http.server_close()
 
-    def answer(self, received: Received) -> Reply | None:
+    def wait(self, seconds: float | None = None) -> None:
+        """Let time pass, but not after the server stops."""
+        self._stopping.wait(seconds)
+
+    def answer(self, received: Received) -> Reply | Stream | None:
         """The reply to `received`; None when there is none before the server stops."""
         with self._lock:
             self.requests.append(received)
             scripted = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         reply = scripted(received) if callable(scripted) else scripted
+        if isinstance(reply, Stream):
+            return reply
         if reply.hangs:
-            self._stopping.wait()
+            self.wait()
             return None
-        return reply
+        is_message = reply.body.get("type") == "message" and not reply.never_streams
+        return Stream(events_of(reply)) if is_message and received.body.get("stream") else reply
 
 
-def _handler(server: AnthropicServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            if (reply := server.answer(Received(self.path, headers, body))) is None:
-                return
-            self.send_response(reply.status)
-            headers = {"content-type": "application/json", "content-length": str(len(reply.content))}
-            for name, value in {**headers, **reply.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(reply.content)
+class _Handler(BaseHTTPRequestHandler):
+    scripted: AnthropicServer
+    protocol_version = "HTTP/1.1"
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name is the base class's)
-            """Say nothing: a test's output is its own."""
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        reply = self.scripted.answer(Received(self.path, headers, body))
+        try:
+            if isinstance(reply, Reply):
+                self._reply(reply)
+            elif reply:
+                self._stream(reply)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # the client has had enough
+        self.close_connection = self.close_connection or reply is None
 
-    return Handler
+    def _reply(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        headers = {"content-type": "application/json", "content-length": str(len(reply.content))}
+        for name, value in {**headers, **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(reply.content)
+
+    def _stream(self, stream: Stream) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for event in stream.events:
+            self.scripted.wait(stream.pause) if stream.pause else None
+            self._chunk(event if isinstance(event, bytes) else _sse(event))
+        if stream.ending == "hangs":
+            self.scripted.wait()
+        if stream.ending == "complete":
+            self._chunk(b"")
+        else:
+            self.close_connection = True
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name is the base class's)
+        """Say nothing: a test's output is its own."""
+
+
+def _sse(event: Mapping[str, Any]) -> bytes:
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()

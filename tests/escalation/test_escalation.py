@@ -14,8 +14,9 @@ import anyio
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from local_llm import NoPlan, Plan, Task
-from mcp_proxy.escalation import Budget, ClaudeEscalator, ClaudeSettings, Prices
+from local_llm import Finished, NoPlan, Plan, Task
+from mcp_proxy.escalation import ClaudeEscalator
+from mcp_proxy.escalation_settings import ClaudeSettings, Prices
 from mcp_proxy.proposals import ProposalError, Usage
 from tests.escalation.anthropic_server import (
     MODEL,
@@ -66,10 +67,11 @@ async def claude(url: str, **changes: Any) -> AsyncGenerator[ClaudeEscalator]:
         await escalator.aclose()
 
 
-async def resolved(*script: Reply, **changes: Any) -> tuple[Plan | NoPlan, Usage, list[Received]]:
+async def resolved(*script: Reply, **changes: Any) -> tuple[Plan | NoPlan | Finished, Usage, list[Received]]:
     with AnthropicServer(*script) as server:
         async with claude(server.url, **changes) as escalator:
             escalated = await escalator.propose(TASK, [READ, WRITE], "confidence 0.41 is below 0.60")
+    assert escalated.usage
     return escalated.outcome, escalated.usage, server.requests
 
 
@@ -96,11 +98,11 @@ async def test_the_request_offers_the_tools_and_leaves_the_choice() -> None:
     _, _, (request,) = await resolved(says("no"), max_tokens=77)
     body = request.body
     assert (request.path, body["model"], body["max_tokens"]) == ("/v1/messages", MODEL, 77)
-    assert [tool["name"] for tool in body["tools"]] == ["files__read", "files__write"]
+    assert [tool["name"] for tool in body["tools"]] == ["files__read", "files__write", "ask_user"]
     assert body["tools"][0]["input_schema"]["required"] == ["path"]
-    assert body["tools"][-1]["cache_control"] == {"type": "ephemeral"}
+    assert body["stream"] is True
     assert body["tool_choice"]["type"] == "auto"
-    assert json.loads(body["messages"][0]["content"]) == {
+    assert json.loads(body["messages"][0]["content"][0]["text"]) == {
         "task": TASK.text,
         "answers": {"encoding": "utf-8"},
         "why_it_was_passed_to_you": "confidence 0.41 is below 0.60",
@@ -119,7 +121,7 @@ async def test_nothing_is_sent_before_the_first_task_nor_without_candidates() ->
         async with claude(server.url) as escalator:
             escalated = await escalator.propose(TASK, [], "unsure")
     assert isinstance(escalated.outcome, NoPlan)
-    assert escalated.usage.cost == 0
+    assert escalated.usage == Usage(cost=0.0)
     assert server.requests == []
 
 
@@ -127,7 +129,7 @@ async def test_at_most_twenty_candidates_are_offered() -> None:
     with AnthropicServer(says("no")) as server:
         async with claude(server.url) as escalator:
             await escalator.propose(TASK, [candidate(f"tool_{n}") for n in range(30)], "unsure")
-    assert len(server.requests[0].body["tools"]) == 20
+    assert len(server.requests[0].body["tools"]) == 20 + 1  # ask_user
 
 
 NO_PLANS = {
@@ -137,7 +139,7 @@ NO_PLANS = {
     "a refusal": (message(text("I can't help."), stop_reason="refusal"), "declined the task. I can't help."),
     "an answer cut off in a call": (
         message(call("files__read", {}), stop_reason="max_tokens"),
-        "cut off after 20 tokens; raise max_tokens",
+        "cut off at the limit for its answer",
     ),
     "a stop nobody knows": (message(stop_reason="pause_turn"), "pause_turn"),
 }
@@ -255,7 +257,7 @@ async def test_an_api_that_is_not_there_is_unavailable() -> None:
 
 async def test_tasks_are_resolved_side_by_side_over_one_client() -> None:
     def answer(received: Received) -> Reply:
-        return says(json.loads(received.body["messages"][0]["content"])["task"])
+        return says(json.loads(received.body["messages"][0]["content"][0]["text"])["task"])
 
     reasons: dict[int, str] = {}
     with AnthropicServer(answer) as server:
@@ -290,13 +292,13 @@ def test_the_sdk_is_not_loaded_before_it_is_needed() -> None:
 
 
 BAD_SETTINGS: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
-    "a key with a line break": (lambda: {"api_key": f"{KEY}\n"}, "copy it again"),
-    "an empty key": (lambda: {"api_key": ""}, "copy it again"),
-    "an address that is none": (lambda: {"base_url": "not an address"}, "URL"),
+    "a key with a line break": (lambda: {"api_key": f"{KEY}\n"}, "no key has"),
+    "an empty key": (lambda: {"api_key": ""}, "no key has"),
+    "an address that is none": (lambda: {"base_url": "not an address"}, "not an HTTP address"),
     "a name nobody knows": (lambda: {"tokens": 1}, "tokens"),
     "a budget without prices": (
         lambda: {"prices": None, "budget": {"max_dollars_per_day": 1}},
-        "max_dollars_per_day needs prices",
+        "without prices no cost is known",
     ),
 }
 
@@ -313,11 +315,3 @@ def test_settings_do_not_show_the_key() -> None:
     shown = settings("http://127.0.0.1:1")
     assert isinstance(shown.api_key, SecretStr)
     assert KEY not in repr(shown) + shown.model_dump_json()
-
-
-def test_a_budget_says_when_it_is_used_up() -> None:
-    budget = Budget(max_calls_per_day=10, max_dollars_per_day=0.5)
-    assert budget.exhausted(calls=9, dollars=0.49) is None
-    assert budget.exhausted(calls=10, dollars=0) == "today's 10 escalations are used up"
-    assert budget.exhausted(calls=0, dollars=0.5) == "today's $0.50 for escalation are spent"
-    assert Budget().exhausted(calls=10**9, dollars=1e9) is None

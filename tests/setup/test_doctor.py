@@ -222,10 +222,10 @@ PRICES = Prices(input=1, output=5, cache_write=1, cache_read=0)
             Budget(max_calls_per_day=9, max_dollars_per_day=0.5),
             True,
             Level.OK,
-            "at most 9 calls and $0.5 a day",
+            "at most 9 requests a day, 0.5 dollars a day",
         ),
         (Budget(), True, Level.WARNING, "without a budget"),
-        (Budget(max_calls_per_day=9), False, Level.ERROR, "nothing will be asked"),
+        (Budget(max_calls_per_day=9), False, Level.ERROR, "Claude will not be asked"),
     ],
 )
 def test_escalation_is_told_with_its_budget_and_never_with_its_key(
