@@ -1,16 +1,17 @@
 """Outcomes and calls as journal records. The one place that knows the pipeline's values and the journal's alike."""
 
+import json
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import anyio
-import orjson
 from mcp import MCPError
 
-from local_llm import NoPlan, Plan
+from local_llm import Plan
 from mcp_proxy import journal
 from mcp_proxy.journal import CallRecord, SpendRecord, StepRecord, TaskRecord, new_id
 from mcp_proxy.journal_records import CandidateRecord
@@ -32,6 +33,7 @@ class Asked:
     client: str
     profile: str
     id: str = field(default_factory=new_id)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def begun(self) -> TaskRecord:
@@ -41,18 +43,20 @@ class Asked:
 
 def task_record(asked: Asked, outcome: Outcome) -> TaskRecord:
     """A finished task for the journal."""
-    ending = outcome.ending
+    ending, plan = outcome.ending, outcome.plan
+    answered = (outcome.result, outcome.milliseconds.get("call"))
+    steps = (step_record(plan, outcome.repairs, *answered),) if isinstance(plan, Plan) else ()
     return TaskRecord(
         **asdict(asked),
         ending=ending.value,
         reason=outcome.reason,
-        planner=outcome.plan.planner,
+        planner=plan.planner,
         asked="ask" in outcome.milliseconds or ending in {Ending.NEEDS, Ending.DECLINED},
         route=outcome.route,
         candidates=_candidates(outcome.candidates),
         milliseconds=outcome.milliseconds,
         duration_ms=sum(outcome.milliseconds.values()),
-        steps=_steps(outcome.plan, outcome.repairs, outcome.result, outcome.milliseconds.get("call")),
+        steps=steps,
         spends=_spends(outcome.usage),
     )
 
@@ -62,7 +66,9 @@ def unfinished_record(asked: Asked, trace: Trace, error: BaseException) -> TaskR
     waits = isinstance(error, InputNeeded)
     cancelled = isinstance(error, anyio.get_cancelled_exc_class())
     unanswered = isinstance(error, UpstreamUnavailableError | MCPError) and not waits
-    steps = _steps(trace.plan, trace.repairs, None, None)
+    steps: tuple[StepRecord, ...] = ()
+    if isinstance(trace.plan, Plan):
+        steps = (replace(step_record(trace.plan, trace.repairs), outcome="failed" if unanswered else None),)
     return TaskRecord(
         **asdict(asked),
         ending="needs" if waits else "cancelled" if cancelled else "failed",
@@ -73,35 +79,33 @@ def unfinished_record(asked: Asked, trace: Trace, error: BaseException) -> TaskR
         route=tuple(trace.route),
         milliseconds=trace.milliseconds,
         duration_ms=sum(trace.milliseconds.values()),
-        steps=tuple(replace(step, outcome="failed" if unanswered else None) for step in steps),
+        steps=steps,
         spends=_spends(trace.usage),
     )
 
 
-def _steps(
-    plan: Plan | NoPlan | None,
-    repairs: tuple[Repair, ...],
-    result: Mapping[str, Any] | None,
-    milliseconds: float | None,
-) -> tuple[StepRecord, ...]:
-    """A plan, and what came of it if its call was made."""
-    if not isinstance(plan, Plan):
-        return ()
+def step_record(
+    plan: Plan,
+    repairs: tuple[Repair, ...] = (),
+    result: Mapping[str, Any] | None = None,
+    milliseconds: float | None = None,
+) -> StepRecord:
+    """A plan for the journal, and what came of it if its call was answered."""
+    tool = plan.call.tool
     step = StepRecord(
-        tool=plan.call.tool.qualified,
-        upstream=plan.call.tool.upstream,
+        tool=tool.qualified,
+        upstream=tool.upstream,
         arguments=plan.call.arguments,
         planner=plan.planner,
         confidence=plan.confidence,
         reason=plan.reason,
         repairs=tuple(map(str, repairs)),
         missing=plan.missing,
-        outcome=None if result is None else _told(result),
-        result_size=None if result is None else size_of(result),
-        result_kind="" if result is None else kind_of(result),
         duration_ms=milliseconds,
     )
-    return (step,)
+    if result is None:
+        return step
+    return replace(step, outcome=_told(result), result_size=size_of(result), result_kind=kind_of(result))
 
 
 def _candidates(candidates: tuple[Candidate, ...]) -> tuple[CandidateRecord, ...]:
@@ -112,12 +116,18 @@ def _spends(usage: Usage | None) -> tuple[SpendRecord, ...]:
     return (SpendRecord(provider=_ESCALATOR, **asdict(usage)),) if usage else ()
 
 
-def size_of(result: Mapping[str, Any]) -> int:
-    """How long a tool's answer is, in characters: its text and data, else its structured content."""
+def size_of(result: Mapping[str, Any]) -> int | None:
+    """How long a tool's answer is, in characters: its text and data, else its structured content.
+
+    None where that cannot be told, as of what is nested without end.
+    """
     lengths = [len(str(block.get("text") or block.get("data") or "")) for block in _blocks(result)]
-    if not any(lengths) and result.get("structuredContent"):
-        return len(orjson.dumps(result["structuredContent"], default=str))
-    return sum(lengths)
+    if any(lengths) or not result.get("structuredContent"):
+        return sum(lengths)
+    try:
+        return len(json.dumps(result["structuredContent"], ensure_ascii=False, default=str))
+    except (ValueError, RecursionError):
+        return None
 
 
 def kind_of(result: Mapping[str, Any]) -> str:
