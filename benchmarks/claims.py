@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import (
     exposure,
     overhead_report,
+    planner,
     profile_report,
     retrieval_report,
     scan,
@@ -35,6 +36,7 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "profile:table": lambda: profile_report.table(profile_report.load()),
     "profile:conditions": lambda: profile_report.conditions(profile_report.load()),
     "schemas:check": lambda: schemas.said(schemas.load()),
+    "schemas:held-up": lambda: schemas.said_of_bombs(schemas.load()),
     "scan:attacks": lambda: scan.attacks_table(scan.load()),
     "scan:harmless": lambda: scan.harmless_table(scan.load()),
     "scan:rate": lambda: scan.rate(scan.load()),
@@ -47,6 +49,12 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "retrieval:eight-bits": lambda: retrieval_report.eight_bits(retrieval_report.load()),
     "retrieval:costs": lambda: retrieval_report.costs(retrieval_report.load()),
     "retrieval:conditions": lambda: retrieval_report.conditions(retrieval_report.load()),
+    "planner:table": lambda: planner.table(planner.load()),
+    "planner:confidence": lambda: planner.confidence(planner.load()),
+    "planner:reliability": lambda: planner.reliability(planner.load()),
+    "planner:thresholds": lambda: planner.thresholds(planner.load()),
+    "planner:speed": lambda: planner.speed(planner.load()),
+    "planner:conditions": lambda: planner.conditions(planner.load()),
     "soak:table": lambda: soak_report.table(soak_report.load()),
 }
 """What each claim says, by the recorded results."""

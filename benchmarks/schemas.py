@@ -3,6 +3,7 @@
     python -m benchmarks.schemas
 
 Compiles one in four of the schemas of tests/registry/real_schemas.jsonl.gz, makes arguments that fit it, and checks those.
+Then the schemas of tests/e2e/schema_bombs.py: how long each holds up other calls before it is left to a thread.
 """
 
 import gzip
@@ -11,10 +12,13 @@ import platform
 import statistics
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from tests.e2e.schema_bombs import BOMBS
+from tool_registry import ToolEntry
 from tool_registry.repair import check
 from tool_registry.schema import CompiledSchema, UnusableSchemaError, compile_schema
 
@@ -84,7 +88,21 @@ def measure() -> dict[str, Any]:
         "compile_us": _spread(compiling),
         "check_us": _spread(checking),
         "check_by_jsonschema_us": _spread(slowly),
+        "held_up_ms": {name: _held_up(*bomb) for name, bomb in BOMBS.items()},
     }
+
+
+def _held_up(schema: dict[str, Any], arguments: dict[str, Any]) -> float:
+    """Milliseconds of processor time that a call of a hostile tool takes where others wait; the least of some tries."""
+    took: list[float] = []
+    for number in range(_ROUNDS):
+        # Compiled anew each time: no two of these are equal.
+        tool = ToolEntry("bad", "t", "t", {"name": "t", "inputSchema": {**schema, "$comment": str(number)}})
+        began = time.process_time()
+        with suppress(UnusableSchemaError):
+            tool.checked_at_once(arguments)
+        took.append((time.process_time() - began) * 1e3)
+    return round(min(took), 1)
 
 
 def _checked(compiled: CompiledSchema, arguments: dict[str, Any]) -> float:
@@ -118,6 +136,12 @@ def said(record: Mapping[str, Any]) -> str:
         f"{check_us['p50']:g} µs p50 and {check_us['p95']:g} µs p95, against {slow_us['p50']:g} and "
         f"{slow_us['p95']:g} µs without the fast test, over {record['with_arguments_that_fit']:,} published tools"
     )
+
+
+def said_of_bombs(record: Mapping[str, Any]) -> str:
+    """How long a hostile schema holds up other calls, in a sentence."""
+    held: Mapping[str, float] = record["held_up_ms"]
+    return f"at most {max(held.values()):.0f} ms, over {len(held)} kinds of them"
 
 
 def main() -> None:

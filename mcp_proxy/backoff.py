@@ -1,4 +1,4 @@
-"""How long to wait before an upstream is tried again: ever longer, then long. A circuit breaker, half-open once per pause."""
+"""How long to wait before what failed is tried again: ever longer, then long. A circuit breaker, half-open once per pause."""
 
 import random
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _FIRST_PAUSE = 0.5
 
 @dataclass(slots=True)
 class Backoff:
-    """The failures of one upstream in a row. Pauses are cut short at random, so that upstreams do not retry in step."""
+    """The failures in a row of an upstream, or of whoever is asked for plans. Pauses are cut short at random, so that no two retry in step."""
 
     most_failures: int
     """From this failure on it is given up, and tried only once per longest pause."""

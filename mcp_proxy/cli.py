@@ -10,14 +10,14 @@ import click
 from mcp import MCPError
 from rich.markup import escape
 
-from mcp_proxy import __version__, cli_calls, cli_journal, cli_pins, cli_setup, logs
+from mcp_proxy import __version__, cli_calls, cli_eval, cli_journal, cli_pins, cli_setup, logs
 from mcp_proxy.cli_options import Exit, configured, json_flag, loaded, profiled, running_loop
 from mcp_proxy.config import find, load
 from mcp_proxy.greeting import fingerprint
 from mcp_proxy.one_shot import started
 from mcp_proxy.render import print_json, print_rows, stderr
-from mcp_proxy.results import describe
 from mcp_proxy.switchboard import Switchboard
+from mcp_proxy.telling import describe
 from mcp_proxy.upstreams import NESTING, State, Status, UpstreamUnavailableError
 
 __all__ = ["Exit", "main"]
@@ -151,5 +151,11 @@ async def demo(*, flow: bool, as_json: bool) -> None:
         print_json([describe(outcome) for outcome in outcomes])
 
 
-for _command in (*cli_calls.COMMANDS, *cli_journal.COMMANDS, *cli_setup.COMMANDS, cli_pins.pins):
+for _command in (
+    *cli_calls.COMMANDS,
+    *cli_journal.COMMANDS,
+    *cli_setup.COMMANDS,
+    *cli_eval.COMMANDS,
+    cli_pins.pins,
+):
     main.add_command(_command)

@@ -1,8 +1,8 @@
 """The commands that find, plan and call: tools, call, do, plan. Registered by `cli`."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import anyio
 import click
@@ -14,9 +14,12 @@ from mcp_proxy.cli_options import Exit, configured, json_flag, loaded, profiled,
 from mcp_proxy.config import Settings
 from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError
 from mcp_proxy.one_shot import owners, started
-from mcp_proxy.pipeline import Ending, Outcome
+from mcp_proxy.outcome import Ending, Outcome
 from mcp_proxy.render import print_content, print_json, print_outcome, print_rows, show_progress
-from mcp_proxy.results import describe
+from mcp_proxy.strategy import Strategy
+from mcp_proxy.task_runner import TaskRunner
+from mcp_proxy.task_tools import MOST_STEPS_ASKED, Wishes
+from mcp_proxy.telling import describe
 from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pairs
 from mcp_proxy.token_costs import show_token_costs, token_costs
 from mcp_proxy.tools import Tools
@@ -34,6 +37,8 @@ T = TypeVar("T")
 _EXITS = {
     Ending.DONE: Exit.DONE,
     Ending.PLANNED: Exit.DONE,
+    Ending.FAILED: Exit.FAILED,
+    Ending.STOPPED: Exit.NOT_SURE,
     Ending.NEEDS: Exit.NEEDS_INPUT,
     Ending.DECLINED: Exit.NOT_SURE,
     Ending.UNSURE: Exit.NOT_SURE,
@@ -130,17 +135,51 @@ async def _no_tool(name: str, desk: Desk) -> click.ClickException:
     return click.UsageError(f"there is no tool {name!r}; near: {near or 'none'}")
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _wishing(command: F) -> F:
+    """The options of a task that `do` and `plan` share."""
+    options = (
+        click.option(
+            "--answer",
+            "answers",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="A value for a parameter the task leaves out.",
+        ),
+        click.option(
+            "--tool",
+            "tools",
+            multiple=True,
+            metavar="PATTERN",
+            help="Only these tools may be called: names, or patterns such as files__*.",
+        ),
+        click.option(
+            "--max-steps", type=click.IntRange(1, MOST_STEPS_ASKED), help="Calls it may take at most."
+        ),
+        click.option(
+            "--privacy",
+            type=click.Choice(["normal", "high"]),
+            default="normal",
+            help="high: no model outside this machine is told of it.",
+        ),
+        click.option(
+            "--strategy",
+            type=click.Choice(get_args(Strategy)),
+            help="What counts when it is not clear which call is meant.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("task")
-@click.option("--yes", is_flag=True, help="Approve a call that may destroy data.")
+@click.option("--yes", is_flag=True, help="Approve calls that may destroy data, and those that are not sure.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be called.")
-@click.option(
-    "--answer",
-    "answers",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A value for a parameter the task leaves out.",
-)
+@_wishing
 @json_flag
 @profiled
 @configured
@@ -148,50 +187,68 @@ async def _no_tool(name: str, desk: Desk) -> click.ClickException:
 async def do(
     config: Path | None,
     task: str,
-    answers: tuple[str, ...],
     profile: str | None,
     *,
     yes: bool,
     dry_run: bool,
     as_json: bool,
+    **wished: Any,
 ) -> None:
-    """Carry out TASK, given in plain words."""
+    """Carry out TASK, given in plain words, in one step or several."""
     person = TerminalPerson(approve=yes, silent=as_json)
-    await _do(
-        loaded(config, profile), Task(task, split_pairs(answers)), person, dry_run=dry_run, as_json=as_json
-    )
+    await _do(loaded(config, profile), task, person, dry_run=dry_run, as_json=as_json, **wished)
 
 
 @click.command()
 @click.argument("task")
+@_wishing
 @json_flag
 @profiled
 @configured
 @running_loop
-async def plan(config: Path | None, task: str, profile: str | None, *, as_json: bool) -> None:
+async def plan(config: Path | None, task: str, profile: str | None, *, as_json: bool, **wished: Any) -> None:
     """Say what `do` would call for TASK, without calling it."""
     person = TerminalPerson(approve=False, silent=True)
-    await _do(loaded(config, profile), Task(task), person, dry_run=True, as_json=as_json)
+    await _do(loaded(config, profile), task, person, dry_run=True, as_json=as_json, **wished)
 
 
 async def _do(
-    settings: Settings, task: Task, person: TerminalPerson, *, dry_run: bool, as_json: bool
+    settings: Settings,
+    task: str,
+    person: TerminalPerson,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    answers: tuple[str, ...],
+    tools: tuple[str, ...],
+    max_steps: int | None,
+    privacy: str,
+    strategy: Strategy | None,
 ) -> None:
+    wishes = Wishes(
+        dry_run=dry_run,
+        tools=tools or None,
+        max_steps=max_steps,
+        private=privacy == "high",
+        strategy=strategy,
+    )
     async with started(settings) as board:
         desk = Desk(board, settings.server.profile)
         await _indexed(desk)
-        outcome = await _reported(desk.do(task, person, dry_run=dry_run, client=_CLIENT))
+        runner = TaskRunner(desk)
+        asked = Task(task, split_pairs(answers))
+        outcome = await _reported(runner.do(asked, person, wishes, client=_CLIENT))
     show_outcome(outcome, as_json=as_json)
 
 
 def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """Print an outcome and leave with the exit code that belongs to it."""
     if as_json:
-        print_json({**describe(outcome), "content": (outcome.result or {}).get("content", [])})
+        content = [block for made in outcome.steps for block in (made.result or {}).get("content") or ()]
+        print_json({**describe(outcome), "content": content})
     else:
         print_outcome(outcome)
-    failed = outcome.result is not None and outcome.result.get("isError")
-    raise SystemExit(Exit.FAILED if failed else _EXITS[outcome.ending])
+    raise SystemExit(_EXITS[outcome.ending])
 
 
 async def _reported(work: Awaitable[T]) -> T:

@@ -51,6 +51,10 @@ class Clients:
         """Have updated resources be told on `bus` too, which clients of the stateless era listen to."""
         self._buses.append(bus)
 
+    def publish_no_more_on(self, bus: InMemorySubscriptionBus) -> None:
+        """Leave a bus alone that nobody listens to any more."""
+        self._buses.remove(bus)
+
     def remember(self, ctx: Context, entrance: object) -> None:
         """Count the client of a message among the connected, once it has shaken hands, until its connection ends.
 

@@ -14,6 +14,7 @@ from mcp_proxy.config_variables import UPSTREAM_DEPTH, expand, variables
 from mcp_proxy.escalation import Budget, Prices
 from mcp_proxy.profile_settings import ProfileTable, ToolOverrideTable
 from mcp_proxy.settings import (
+    FOLLOWED,
     CatalogSettings,
     EscalationSettings,
     HttpUpstream,
@@ -32,6 +33,7 @@ from mcp_proxy.settings_fields import nearest
 from mcp_proxy.settings_server import OAuthSettings, ServerSettings
 
 __all__ = [
+    "FOLLOWED",
     "Budget",
     "CatalogSettings",
     "ConfigError",

@@ -66,6 +66,10 @@ class _OfTheFile(GenerateJsonSchema):
     def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
         return _or_variable(super().literal_schema(schema))
 
+    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+        # The key says what it is for; the class, what it is inside.
+        return _or_variable({"enum": [member.value for member in schema["members"]], "type": "string"})
+
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
         generated = super().str_schema(schema)
         return _or_variable(generated) if "pattern" in generated else generated

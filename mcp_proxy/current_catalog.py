@@ -51,21 +51,32 @@ class CurrentCatalog:
             name: self._last_offer(name, settings) for name, settings in upstreams.items()
         }
         """What each offered last, or None, when the current configuration was taken up."""
+        self._listed = {name for name, offer in self.known.items() if offer}
         self.snapshot = Snapshot(Catalog(), ToolIndex(())).showing(_catalog(upstreams, self.known))
 
     def on_change(self, listener: OnChange) -> None:
         """Have `listener` called after every change of the catalog."""
         self._listeners.add(listener)
 
+    def forget(self, listener: OnChange) -> None:
+        """Call a listener no more."""
+        self._listeners.discard(listener)
+
     async def take(self, offer: Offer) -> None:
         """Take note of what an upstream offers now."""
         settings = self._upstreams.get(offer.upstream)
         if settings is None:
             return
+        self._listed.add(offer.upstream)
         shown = await self._pinning.admit(offer, settings)
         if self._show(self.snapshot.catalog.with_offer(shown)):
             await self._cache.save(offer, settings)
             await self.tell()
+
+    @property
+    def unlisted(self) -> list[str]:
+        """The upstreams of which nothing is known yet."""
+        return [name for name in self._upstreams if name not in self._listed]
 
     async def follow_pins(self) -> NoReturn:
         """Have what other processes accept take effect. Ends only by cancellation."""
@@ -84,6 +95,11 @@ class CurrentCatalog:
             else self._last_offer(name, settings)
             for name, settings in upstreams.items()
         }
+        self._listed = {
+            name
+            for name, offer in self.known.items()
+            if (name in self._listed if name in before else offer is not None)
+        }
         return self._show(_catalog(upstreams, self.known))
 
     def take_index(self, index: ToolIndex) -> None:
@@ -92,7 +108,7 @@ class CurrentCatalog:
 
     async def tell(self) -> None:
         """Tell the listeners of a change."""
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             await listener()
 
     def _last_offer(self, name: str, settings: StdioUpstream | HttpUpstream) -> Offer | None:

@@ -39,10 +39,12 @@ class Delivery:
         if upstream is None:
             return True
         mode = upstream.check_output
-        if board.outputs.wants(tool, result, mode) and (
-            size > CHECKED_HERE or board.outputs.verdict(tool, dict(result), mode).get("isError")
-        ):
-            return False
+        if board.outputs.wants(tool, result, mode):
+            verdict = (
+                board.outputs.verdict_at_once(tool, dict(result), mode) if size <= CHECKED_HERE else None
+            )
+            if verdict is None or verdict.get("isError"):
+                return False
         return board.results.passes(tool, result, board.budget_of(tool), size)
 
     async def checked(self, tool: ToolEntry, result: Result, owner: str) -> Result:

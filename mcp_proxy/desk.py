@@ -1,4 +1,4 @@
-"""What the clients of one profile can have done: tasks carried out, and tools called.
+"""What the clients of one profile see, and the calls they make; their tasks are `task_runner`'s affair.
 
 The upstreams themselves, and when their catalog changes, are the switchboard's affair.
 """
@@ -11,12 +11,11 @@ from typing import Any, Literal
 import structlog
 from mcp.shared.dispatcher import ProgressFnT
 
-from local_llm import Call, Task
 from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.config import Budget, ProfileTable
-from mcp_proxy.pipeline import Outcome, Person, Ports, Trace, carry_out
 from mcp_proxy.profile_settings import ExposingTable
-from mcp_proxy.records import Asked, CallWatch, task_record, unfinished_record
+from mcp_proxy.proposals import Proposer
+from mcp_proxy.records import CallWatch
 from mcp_proxy.results import with_repairs
 from mcp_proxy.switchboard import Switchboard
 from tool_registry import (
@@ -33,6 +32,8 @@ from tool_registry.exposure import definition_tokens
 from tool_registry.profiles import View, view
 
 _LOGGED_REPAIRS = 20
+_GONE = ProfileTable(allow=())
+"""What is left of a profile that was removed: nothing, so that its clients do not come to see more than before."""
 
 log = structlog.stdlib.get_logger()
 
@@ -74,8 +75,9 @@ class Desk:
         """The desk of a configured profile; of those who have none, with an empty name."""
         self.board = board
         self.profile = profile
-        self._table = board.settings.profiles[profile] if profile else ProfileTable()
-        self._profile = self._table.profile if profile else None
+        self._everyone = ProfileTable()
+        self._table = self._configured
+        self.escalator = self._escalator_within(self._table.budget)
         self._seen = self._look()
         self._complain(())
         self._index = ToolIndex(())
@@ -84,20 +86,40 @@ class Desk:
         if profile:
             self._index = self._index.with_tools(self._seen.catalog.tools.values())
             self.retrieval = board.retrieval_in(self._own_index, self._take_index)
-        self._escalator = board.escalator
-        if self._escalator and self._table.budget != Budget():
-            self._escalator = BudgetedEscalator(self._escalator, self._table.budget, board.journal, profile)
+
+    def close(self) -> None:
+        """Let go of what the board keeps for it. Its clients have to be gone."""
+        if self.profile:
+            self.board.let_go(self.retrieval)
+
+    @property
+    def _configured(self) -> ProfileTable:
+        """Its profile, as the configuration has it at this moment."""
+        if not self.profile:
+            return self._everyone
+        return self.board.settings.profiles.get(self.profile, _GONE)
+
+    def _escalator_within(self, budget: Budget) -> Proposer | None:
+        """Who is asked when the planner is not sure."""
+        board = self.board
+        if board.escalator is None or budget == Budget():
+            return board.escalator
+        return BudgetedEscalator(board.escalator, budget, board.journal, self.profile)
 
     @property
     def exposing(self) -> ExposingTable:
         """How much of what there is, its clients are shown."""
-        return self._table if self.profile else self.board.settings.server
+        return self._configured if self.profile else self.board.settings.server
 
     @property
     def seen(self) -> Seen:
         """What its clients see at this moment."""
-        if self._seen.whole is not self.board.snapshot.catalog:
+        table = self._configured
+        if self._seen.whole is not self.board.snapshot.catalog or self._table is not table:
             known = self._seen.catalog.problems
+            if table.budget != self._table.budget:
+                self.escalator = self._escalator_within(table.budget)
+            self._table = table
             self._seen = self._look()
             self._complain(known)
             if self.profile:
@@ -107,7 +129,7 @@ class Desk:
 
     def _look(self) -> Seen:
         catalog = self.board.snapshot.catalog
-        return Seen(catalog, view(catalog, self._profile))
+        return Seen(catalog, view(catalog, self._table.profile if self.profile else None))
 
     def _own_index(self) -> ToolIndex:
         _ = self.seen  # which brings it up to date
@@ -120,51 +142,6 @@ class Desk:
         for problem in self._seen.catalog.problems:
             if problem not in known:
                 log.warning("profile.problem", profile=self.profile, problem=str(problem))
-
-    async def do(
-        self,
-        task: Task,
-        person: Person,
-        *,
-        dry_run: bool = False,
-        on_progress: ProgressFnT | None = None,
-        client: str = "",
-    ) -> Outcome:
-        """Carry out a task with what is seen now and note it in the journal; see `pipeline.carry_out`."""
-        asked = Asked(task.text, client, self.profile)
-        board = self.board
-
-        async def make(call: Call) -> Mapping[str, Any]:
-            params = {"arguments": dict(call.arguments)}
-            return await self.call_tool(call.tool, params, on_progress, client=client, task_id=asked.id)
-
-        planner = board.settings.planner
-        ports = Ports(
-            self.retrieval.search,
-            board.planner,
-            person,
-            make,
-            self._escalator,
-            planner.threshold,
-            planner.candidates,
-            self._repairs,
-        )
-        trace = Trace()
-        if board.journal:
-            # So that a task is known of even if the process dies over it.
-            await board.journal.record_task(asked.begun)
-        try:
-            outcome = await carry_out(task, ports, dry_run=dry_run, trace=trace)
-        except BaseException as error:
-            # However it ended, an escalation may have been paid for by then.
-            if board.journal:
-                await board.journal.record_task(unfinished_record(asked, trace, error))
-            raise
-        if outcome.call and outcome.result is not None and outcome.repairs:
-            _log_repairs(outcome.call.tool, outcome.repairs)
-        if board.journal:
-            await board.journal.record_task(task_record(asked, outcome))
-        return outcome
 
     async def call_tool(
         self,
@@ -197,10 +174,10 @@ class Desk:
         current = self.seen.catalog.tools.get(tool.qualified, tool)
         if current.quarantine:
             raise QuarantinedError(current)
-        checked = self._checked(tool, params.get("arguments") or {})
+        checked = await self._checked(tool, params.get("arguments") or {})
         params = {**params, "name": tool.name}
         if checked.repairs:
-            _log_repairs(tool, checked.repairs)
+            log_repairs(tool, checked.repairs)
         if checked.repairs or tool.preset:
             params["arguments"] = tool.completed(checked.arguments)
         watch = CallWatch(tool, checked.arguments, client, task_id)
@@ -216,17 +193,25 @@ class Desk:
                 # Nobody waits for the disk, as nobody does on the fast lane.
                 self.board.journal.note(watch.record)
 
+    async def check(self, tool: ToolEntry, arguments: Mapping[str, Any]) -> Checked:
+        """Arguments checked by the tool's schema, and put right where its upstream's table allows it.
+
+        Raises:
+            UnusableSchemaError: the schema is broken.
+        """
+        return await self.board.arguments.checked(tool, arguments, repair=self.repairs(tool))
+
     def validation_of(self, tool: ToolEntry) -> Literal["enforce", "warn", "off"]:
         """What becomes of a call of `tool` whose arguments do not fit."""
         upstream = self.board.upstreams.get(tool.upstream)
         return self._table.validation or (upstream.validation if upstream else "enforce")
 
-    def _checked(self, tool: ToolEntry, arguments: Mapping[str, Any]) -> Checked:
+    async def _checked(self, tool: ToolEntry, arguments: Mapping[str, Any]) -> Checked:
         validation = self.validation_of(tool)
         if validation == "off":
             return Checked(arguments)
         try:
-            checked = tool.checked(arguments, repair=self._repairs(tool))
+            checked = await self.check(tool, arguments)
         except UnusableSchemaError as error:
             if validation == "enforce":
                 raise
@@ -239,13 +224,13 @@ class Desk:
             log.warning("call.invalid_argument", tool=tool.qualified, pointer=problem.pointer)
         return checked
 
-    def _repairs(self, tool: ToolEntry) -> bool:
+    def repairs(self, tool: ToolEntry) -> bool:
         """Whether the tool's arguments may be put right."""
         upstream = self.board.upstreams.get(tool.upstream)
         return upstream is None or upstream.repairs
 
 
-def _log_repairs(tool: ToolEntry, repairs: Sequence[Repair]) -> None:
+def log_repairs(tool: ToolEntry, repairs: Sequence[Repair]) -> None:
     """Where, and what kind: values stay out of the log."""
     told = [f"{repair.pointer} {repair.kind}" for repair in repairs]
     log.info("call.repaired", tool=tool.qualified, repairs=told[:_LOGGED_REPAIRS], count=len(told))

@@ -3,8 +3,8 @@
 What the checks look at is found out by `examination`.
 """
 
-import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -15,6 +15,7 @@ from mcp_proxy.config import ConfigProblem, EscalationSettings, StdioUpstream
 from mcp_proxy.escalation import Budget
 from mcp_proxy.upstreams import State, Status
 from tool_registry import Catalog, Entry, Offer, ToolEntry, UnusableSchemaError
+from tool_registry.exposure import definition_tokens
 from tool_registry.naming import NAME_LIMIT, SEPARATOR
 from tool_registry.scan import names_beside, scan
 
@@ -25,8 +26,6 @@ _NODE_PROGRAMS = frozenset({"node", "npx", "npm"})
 _OLDEST_NODE = 20
 _NODE_WITH_WEBSOCKET = 22
 _WEBSOCKET_FLAG = "--experimental-websocket"
-
-_CHARACTERS_PER_TOKEN = 4
 
 _NAMES_SHOWN = 5
 
@@ -176,6 +175,11 @@ def catalog_findings(catalog: Catalog) -> Iterator[Finding]:
             remedy = "tell its author; until then calls of this tool are refused"
             message = f"the inputSchema of {tool.name} cannot be used: {why}"
             yield Finding(Level.WARNING, tool.upstream, message, remedy)
+        elif tool.compiled.unjudged:
+            remedy = "none needed: the server judges by these parts itself"
+            parts = _named([*tool.compiled.unjudged])
+            message = f"arguments of {tool.name} are not checked by all of its inputSchema: {parts}"
+            yield Finding(Level.WARNING, tool.upstream, message, remedy)
 
 
 def _unusable(tool: ToolEntry) -> str:
@@ -218,11 +222,11 @@ def client_limit_findings(names: Iterable[str], entry: str) -> Iterator[Finding]
 
 def token_findings(tools: Iterable[ToolEntry], own: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
     """What the definitions cost a client that sends them all: Switchboard's `own` and each upstream's; estimated."""
-    costs = {"switchboard": sum(map(_size, own))}
+    costs = Counter({"switchboard": definition_tokens(own)})
     for tool in tools:
-        costs[tool.upstream] = costs.get(tool.upstream, 0) + _size(tool.listed())
-    shares = ", ".join(f"{name} {_tokens(cost)}" for name, cost in sorted(costs.items(), key=lambda c: -c[1]))
-    total = f"about {_tokens(sum(costs.values()))} tokens (characters / {_CHARACTERS_PER_TOKEN})"
+        costs[tool.upstream] += definition_tokens([tool.listed()])
+    shares = ", ".join(f"{name} {cost:,}" for name, cost in costs.most_common())
+    total = f"about {costs.total():,} tokens (estimated)"
     yield Finding(Level.OK, "tools", f"their definitions take {total}: {shares}")
 
 
@@ -295,14 +299,6 @@ def is_sound(findings: Iterable[Finding]) -> bool:
 
 def _plain(prefix: str, name: str) -> str:
     return f"{prefix}{SEPARATOR}{name}" if prefix else name
-
-
-def _size(definition: Mapping[str, Any]) -> int:
-    return len(json.dumps(definition, ensure_ascii=False, separators=(",", ":")))
-
-
-def _tokens(characters: int) -> str:
-    return f"{round(characters / _CHARACTERS_PER_TOKEN):,}"
 
 
 def _renamed(entries: Iterable[Entry]) -> str:

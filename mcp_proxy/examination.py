@@ -34,6 +34,7 @@ from mcp_proxy.doctor import (
 )
 from mcp_proxy.pin_store import PinStoreError
 from mcp_proxy.pinning import reviewed_by
+from mcp_proxy.profile_slips import profile_findings
 from mcp_proxy.running import running
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.task_tools import DO, PLAN
@@ -66,8 +67,9 @@ async def examine(path: Path | None) -> list[Finding]:
     unkept = {"journal": JournalSettings(enabled=False), "pins": PinSettings(enabled=False)}
     async with running(settings.model_copy(update=unkept)) as board:
         observed = await _observe(board)
-        catalog = board.snapshot.catalog
+        catalog, unlisted = board.snapshot.catalog, board.unlisted
     findings += _judged(observed, catalog, settings.server.name)
+    findings += profile_findings(catalog, settings.profiles, unlisted)
     return [*findings, *await anyio.to_thread.run_sync(_held_to_pins, settings, catalog)]
 
 

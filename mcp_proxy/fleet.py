@@ -41,7 +41,7 @@ class Fleet:
         cache = CatalogCache(settings.catalog.path if settings.catalog.enabled else None)
         self._catalog = CurrentCatalog(enabled, cache, Pinning(settings.pins))
         tasks.start_soon(self._catalog.follow_pins)
-        self._retrievals: list[Retrieval] = []
+        self._retrievals: dict[Retrieval, anyio.CancelScope] = {}
         self.retrieval = self.retrieval_in(lambda: self.snapshot.index, self._catalog.take_index)
         """Finds tools in the whole catalog."""
         self._catalog.on_change(self._index_anew)
@@ -58,6 +58,11 @@ class Fleet:
     def snapshot(self) -> Snapshot:
         """What requests see of the upstreams at this moment."""
         return self._catalog.snapshot
+
+    @property
+    def unlisted(self) -> list[str]:
+        """The upstreams of which it is not known what they offer."""
+        return self._catalog.unlisted
 
     def upstream_for(self, name: str, caller: Caller | None) -> Upstream:
         """An upstream by the connection that requests of `caller` go over: the client's own, or that of all.
@@ -112,10 +117,20 @@ class Fleet:
     ) -> Retrieval:
         """A retrieval that keeps its index complete until the end; see `Retrieval`."""
         retrieval = Retrieval(current, replace, self.settings.search)
-        self._retrievals.append(retrieval)
-        self._tasks.start_soon(retrieval.keep)
+        self._retrievals[retrieval] = kept = anyio.CancelScope()
+
+        async def keep() -> None:
+            with kept:
+                await retrieval.keep()
+
+        self._tasks.start_soon(keep)
         retrieval.renew()
         return retrieval
+
+    def let_go(self, retrieval: Retrieval) -> None:
+        """End a retrieval before the whole ends."""
+        self._retrievals.pop(retrieval).cancel()
+        retrieval.close()
 
     def close(self) -> None:
         """Let go of files."""
@@ -138,17 +153,22 @@ class Fleet:
                 await upstream.wait_listed()
 
     def on_change(self, listener: OnChange) -> None:
-        """Have `listener` called after every change of the catalog."""
+        """Have `listener` called after every change of the catalog, and of the profiles."""
         self._catalog.on_change(listener)
 
-    async def adopt(self, upstreams: Mapping[str, StdioUpstream | HttpUpstream]) -> None:
-        """Run these upstreams: start what is new, stop what is gone, restart what is changed, leave all others be.
+    def forget(self, listener: OnChange) -> None:
+        """Call a listener no more."""
+        self._catalog.forget(listener)
 
-        What a changed one offered stays in the catalog until it has listed anew, as far as it may still be seen.
-        Returns when those that are gone have ended.
+    async def adopt(self, edited: Settings) -> None:
+        """Have the upstreams and profiles of `edited` settings, from this moment on.
+
+        New upstreams are started, missing ones stopped, changed ones restarted, all others left alone. What a changed
+        one offered stays in the catalog until it has listed anew, as far as it may still be seen. Returns when those
+        that are gone have ended.
         """
-        before = self.settings.enabled_upstreams
-        self.settings = self.settings.model_copy(update={"upstreams": upstreams})
+        before, profiles = self.settings.enabled_upstreams, self.settings.profiles
+        self.settings = self.settings.following(edited)
         hide_also(self.settings.privacy.redact, self.settings.secrets)
         enabled = self.settings.enabled_upstreams
         leaving: dict[Upstream, str] = {}
@@ -168,7 +188,7 @@ class Fleet:
         async with anyio.create_task_group() as tasks:
             for upstream, reason in leaving.items():
                 tasks.start_soon(upstream.stop, reason)
-            if is_changed:
+            if is_changed or self.settings.profiles != profiles:
                 await self._catalog.tell()
         self.upstreams = {name: running[name] for name in enabled}
 

@@ -8,7 +8,7 @@ from local_llm import Call, NoPlan, Plan
 from tool_registry import ArgumentProblem, ToolEntry
 
 EXECUTE_FROM = 0.6
-"""The confidence from which a valid plan is carried out without asking anyone."""
+"""The confidence from which a valid plan is carried out, where nothing else is set."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 """A word of a tool's name, however the words are joined: delete_file, delete-file, deleteFile, DELETE_FILE."""
@@ -16,6 +16,16 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _DESTRUCTIVE_WORDS = frozenset(
     "delete remove destroy drop purge wipe erase reset terminate kill uninstall revoke truncate unlink rmdir rm".split()
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """How sure a plan has to be, in [0, 1]."""
+
+    act: float = EXECUTE_FROM
+    """From here on a valid plan is carried out."""
+    ask: float = 1.0
+    """From here on it may be put to the user, where nobody else is left to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +54,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Escalate:
-    """Pass the task up: the local planners are not sure enough."""
+    """Pass the task on: this planner is not sure enough, or wrong."""
 
     reason: str
+    doubtful: Ask | None = None
+    """The valid call that may be meant, as a question to the user; None when there is none worth asking about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +70,11 @@ class Refuse:
 
 Decision = Execute | Ask | Escalate | Refuse
 
+_DEFAULT_BAR = Bar()
+
 
 def decide(
-    plan: Plan | NoPlan,
-    problems: Sequence[ArgumentProblem],
-    *,
-    approved: bool,
-    threshold: float = EXECUTE_FROM,
+    plan: Plan | NoPlan, problems: Sequence[ArgumentProblem], *, approved: bool, bar: Bar = _DEFAULT_BAR
 ) -> Decision:
     """What becomes of a plan whose arguments have `problems`.
 
@@ -72,28 +82,28 @@ def decide(
         plan: the plan, or why there is none.
         problems: what the inputSchema says of the plan's arguments; empty when they are valid.
         approved: the user has already said yes to this call.
-        threshold: the confidence in [0, 1] from which a valid plan is carried out.
+        bar: how sure the plan has to be.
     """
     if isinstance(plan, NoPlan):
         return Escalate(plan.reason)
     tool = plan.call.tool
     if tool.quarantine:
         return Refuse(tool.quarantine)
-    left_out = [problem.missing for problem in problems if _leaves_out_a_parameter(problem)]
-    absent = tuple(dict.fromkeys(name for name in (*plan.missing, *left_out) if name is not None))
     if wrong := [problem for problem in problems if not _leaves_out_a_parameter(problem)]:
         return Escalate(
             f"the arguments planned for {tool.qualified} are invalid: {'; '.join(map(str, wrong))}"
         )
-    if plan.confidence < threshold:
-        return Escalate(
-            f"confidence {_floor(plan.confidence)} in {tool.qualified} is below {threshold:.2f}: {plan.reason}"
+    left_out = [problem.missing for problem in problems if _leaves_out_a_parameter(problem)]
+    absent = tuple(dict.fromkeys(name for name in (*plan.missing, *left_out) if name is not None))
+    questions = tuple(Question(name, dict(tool.parameters.get(name, {}))) for name in absent)
+    if plan.confidence < bar.act and not approved:
+        why = (
+            f"confidence {_floor(plan.confidence)} in {tool.qualified} is below {bar.act:.2f}: {plan.reason}"
         )
-    if absent:
-        questions = tuple(Question(name, dict(tool.parameters.get(name, {}))) for name in absent)
-        return Ask(
-            plan.call, questions, f"{tool.qualified} needs {', '.join(absent)}, which the task does not give"
-        )
+        return Escalate(why, Ask(plan.call, questions, why) if plan.confidence >= bar.ask else None)
+    if questions:
+        needs = f"{tool.qualified} needs {', '.join(absent)}, which the task does not give"
+        return Ask(plan.call, questions, needs)
     unapproved = is_destructive(tool) and not approved
     reason = f"{tool.qualified} may destroy data and needs a person's approval"
     return Ask(plan.call, (), reason) if unapproved else Execute(plan.call)

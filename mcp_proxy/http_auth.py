@@ -75,39 +75,65 @@ async def admission(settings: Settings) -> AsyncGenerator["Admission"]:
     """Who is let in by these settings; open for as long as anybody may come."""
     server = settings.server
     scopes = server.oauth.required_scopes if server.oauth else ()
-    verifiers: list[TokenVerifier] = [KnownTokens(settings.tokens, scopes)] if settings.tokens else []
+    known = KnownTokens(settings.tokens, scopes)
     async with AsyncExitStack() as stack:
-        if server.oauth:
-            verifiers.append(await stack.enter_async_context(oauth_verifier(server.oauth)))
-        yield Admission(server, FirstOf(verifiers) if verifiers else None)
+        issued = await stack.enter_async_context(oauth_verifier(server.oauth)) if server.oauth else None
+        yield Admission(server, known, issued)
 
 
 class Admission:
     """The checks before any request is looked at."""
 
-    def __init__(self, server: ServerSettings, verifier: TokenVerifier | None) -> None:
-        """By these settings; `verifier` knows the tokens, None lets everyone in who calls a name of ours."""
+    def __init__(self, server: ServerSettings, known: "KnownTokens", issued: TokenVerifier | None) -> None:
+        """By these settings.
+
+        Args:
+            server: the addresses and pages that are let in.
+            known: the configured tokens. As long as there never were any, everyone is let in who calls a name of ours.
+            issued: knows the tokens that others issue.
+        """
         self._security = TransportSecurityMiddleware(_addresses(server))
-        self._verifier = verifier
+        self._known = known
+        self._verifier = FirstOf((known, issued)) if issued else known
+        self._asks = issued is not None or not known.is_empty
         self._pages = server.allowed_origins
         self._oauth = server.oauth
         self._scopes = list(server.oauth.required_scopes) if server.oauth else []
 
+    def adopt(self, settings: Settings) -> None:
+        """Let in by the tokens of edited settings from now on.
+
+        Where tokens were asked for once, they go on being asked for, even if none is left: nobody who edits a profile
+        means to open the door to everyone. That takes a new start.
+        """
+        self._known.become(settings.tokens)
+        if self._asks and self._known.is_empty and not self._oauth:
+            log.warning("server.nobody_let_in", reason="no token is left", remedy="add one, or restart")
+        self._asks = self._asks or not self._known.is_empty
+
+    def turns_away(self, scope: Scope) -> bool:
+        """Whether a request that was let in would not be any more."""
+        user = scope.get("user")
+        if not self._asks:
+            return False
+        return not isinstance(user, AuthenticatedUser) or not self._known.still_lets_in(user.access_token)
+
     def guarding(self, app: ASGIApp) -> ASGIApp:
         """`app`, for requests that are let in; the others are answered 401, 403 or 421."""
-        if self._verifier:
-            metadata = (
-                build_resource_metadata_url(AnyHttpUrl(self._oauth.resource_url)) if self._oauth else None
-            )
-            app = RequireAuthMiddleware(app, self._scopes, metadata)
-        return _CalledByName(self._security, app)
+        metadata = build_resource_metadata_url(AnyHttpUrl(self._oauth.resource_url)) if self._oauth else None
+        asking = RequireAuthMiddleware(app, self._scopes, metadata)
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            await (asking if self._asks else app)(scope, receive, send)
+
+        return _CalledByName(self._security, guarded)
 
     async def admits(self, request: Request) -> bool:
         """Whether `guarding` would let this request in."""
         if await self._security.validate_request(request) is not None:
             return False
         user = request.scope.get("user")
-        return self._verifier is None or (
+        return not self._asks or (
             isinstance(user, AuthenticatedUser) and set(self._scopes) <= set(user.scopes)
         )
 
@@ -117,10 +143,9 @@ class Admission:
         if self._pages:
             # Before the tokens: a browser asks whether a page may call without showing the page's token.
             layers.append(Middleware(CORSMiddleware, allow_origin_regex=_origins(self._pages), **_FOR_PAGES))
-        if self._verifier:
-            backend = BearerAuthBackend(self._verifier)
-            layers.append(Middleware(AuthenticationMiddleware, backend=backend, on_error=_cannot_verify))
-            layers.append(Middleware(AuthContextMiddleware))
+        backend = BearerAuthBackend(self._verifier)
+        layers.append(Middleware(AuthenticationMiddleware, backend=backend, on_error=_cannot_verify))
+        layers.append(Middleware(AuthContextMiddleware))
         return layers
 
     def routes(self) -> Sequence[Route]:
@@ -193,21 +218,44 @@ class KnownTokens(TokenVerifier):
 
     def __init__(self, tokens: Iterable[tuple[SecretStr, str]], scopes: Iterable[str]) -> None:
         """`tokens` let in with `scopes`, each with its profile; empty for whichever the client asks for."""
-        known = list(tokens)
-        self._digests = [_digest(token.get_secret_value()) for token, _ in known]
-        self._profiles = [profile for _, profile in known]
         self._scopes = list(scopes)
+        self._numbers: dict[bytes, int] = {}
+        """Of every token there ever was, so that none comes to own the sessions and results of another."""
+        self._profiles: Mapping[bytes, str] = {}
+        self.become(tokens)
+
+    def become(self, tokens: Iterable[tuple[SecretStr, str]]) -> None:
+        """Know these tokens instead."""
+        known = [(_digest(token.get_secret_value()), profile) for token, profile in tokens]
+        # Of a token that stands there twice, the first counts.
+        self._profiles = dict(reversed(known))
+        for digest, _ in known:
+            self._numbers.setdefault(digest, len(self._numbers))
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._profiles
+
+    def still_lets_in(self, token: AccessToken) -> bool:
+        """Whether a token that was verified here would be again; true of those that others have issued."""
+        now = {(self._client(digest), profile) for digest, profile in self._profiles.items()}
+        return not isinstance(token, ProfiledToken) or (token.client_id, token.profile) in now
 
     async def verify_token(self, token: str) -> AccessToken | None:
         given = _digest(token)
-        matches = [hmac.compare_digest(given, known) for known in self._digests]
-        if not any(matches):
+        found = [known for known in self._profiles if hmac.compare_digest(given, known)]
+        if not found:
             return None
         # Sessions belong to the token that opened them.
-        place = matches.index(True)
         return ProfiledToken(
-            token="", client_id=f"token-{place}", scopes=self._scopes, profile=self._profiles[place]
+            token="",
+            client_id=self._client(found[0]),
+            scopes=self._scopes,
+            profile=self._profiles[found[0]],
         )
+
+    def _client(self, digest: bytes) -> str:
+        return f"token-{self._numbers[digest]}"
 
 
 def _digest(token: str) -> bytes:

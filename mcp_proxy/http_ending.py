@@ -1,4 +1,6 @@
-"""How requests over HTTP end when the server does: in order, so that clients see an end and not a broken line."""
+"""How requests over HTTP are ended: in order, so that clients see an end and not a broken line."""
+
+from collections.abc import Callable
 
 import anyio
 from starlette.responses import PlainTextResponse
@@ -6,34 +8,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class OpenRequests:
-    """An application whose requests can be ended from outside."""
+    """The requests that are being answered, which can be ended from outside."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._open: dict[anyio.CancelScope, str] = {}
+    def __init__(self) -> None:
+        self._open: dict[anyio.CancelScope, Scope] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have `app` answer a request."""
         response = _Response(send)
         with anyio.CancelScope() as request:
-            self._open[request] = scope["method"]
+            self._open[request] = scope
             try:
-                await self._app(scope, receive, response.send)
+                await app(scope, receive, response.send)
             finally:
                 del self._open[request]
         if request.cancelled_caught:
             await response.end(scope, receive)
 
-    async def end(self, grace: float) -> None:
-        """End them: streams that wait for news at once, the others after `grace` seconds."""
-        for request, method in list(self._open.items()):
-            if method == "GET":
+    def end(self, those: Callable[[Scope], bool]) -> None:
+        """End those that `those` holds of."""
+        for request, scope in list(self._open.items()):
+            if those(scope):
                 request.cancel()
-        await anyio.sleep(grace)
-        for request in list(self._open):
-            request.cancel()
 
 
 class _Response:

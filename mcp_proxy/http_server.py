@@ -1,43 +1,35 @@
-"""Serving any number of clients over HTTP, on one port: streamable HTTP, HTTP+SSE, and how the server is.
+"""Serving any number of clients over HTTP, on one port, and saying how the server is.
 
-Who is let in is decided in `http_auth`; what is answered, in `server`.
+Who is let in is decided in `http_auth`, what they come in by in `http_entrances`, what is answered in `server`.
 """
 
 import socket
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import structlog
 import uvicorn
-from mcp.server.runner import serve_loop
-from mcp.server.sse import SseServerTransport
-from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Route
 
-from mcp_proxy.clients import Clients
 from mcp_proxy.config import ConfigError, ConfigProblem, ServerSettings, Settings
-from mcp_proxy.desk import Desk
-from mcp_proxy.http_auth import Admission, admission, profile_of, require_protection
-from mcp_proxy.http_ending import OpenRequests
+from mcp_proxy.http_auth import Admission, admission, require_protection
+from mcp_proxy.http_entrances import Entrances
+from mcp_proxy.reload import follow
 from mcp_proxy.running import running
-from mcp_proxy.server import Front, clients_of
 from mcp_proxy.signals import until_signalled
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.upstreams import State, Status
 
 _GRACE = 2
 """Seconds that open requests have to finish at the end."""
-
-_MESSAGES = "/messages/"
 
 log = structlog.stdlib.get_logger()
 
@@ -56,12 +48,13 @@ async def serve_http(settings: Settings, configuration: Path | None = None) -> N
     with listening_on(settings.server) as listener:
         async with (
             anyio.create_task_group() as tasks,
-            running(settings, watch=configuration, many_clients=True) as board,
+            running(settings, many_clients=True) as board,
             admission(settings) as door,
+            anyio.create_task_group() as following,
         ):
-            requests = OpenRequests(http_app(board, door))
+            entrances = Entrances(board)
             config = uvicorn.Config(
-                requests,
+                http_app(board, door, entrances),
                 ws="none",
                 log_config=None,
                 access_log=False,
@@ -69,110 +62,36 @@ async def serve_http(settings: Settings, configuration: Path | None = None) -> N
                 timeout_graceful_shutdown=_GRACE + 1,
             )
             server = _Server(config)
-            tasks.start_soon(_stop_on_signal, server, requests)
+            tasks.start_soon(_stop_on_signal, server, entrances)
+            if configuration:
+                following.start_soon(follow, configuration, partial(_adopt, board, door, entrances))
             await server.serve([listener])
+            following.cancel_scope.cancel()
             tasks.cancel_scope.cancel()
 
 
-def http_app(board: Switchboard, door: Admission) -> Starlette:
+def http_app(board: Switchboard, door: Admission, entrances: Entrances) -> Starlette:
     """The application: what is served where, and to whom."""
-    clients = clients_of(board)
-    doors = {name: _Entrance(board, name, clients) for name in ("", *board.settings.profiles)}
     routes = [
-        *_routes(doors, door, board.settings.server),
+        *entrances.routes(door),
         Route("/healthz", _alive),
         Route("/readyz", _Readiness(board, door).answer),
         *door.routes(),
     ]
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        async with AsyncExitStack() as stack:
-            for entrance in doors.values():
-                await stack.enter_async_context(entrance.sessions.run())
-            yield
-
-    return Starlette(routes=routes, middleware=door.middleware(), lifespan=lifespan)
+    return Starlette(routes=routes, middleware=door.middleware(), lifespan=entrances.open)
 
 
-class _Entrance:
-    """Where clients of one profile come in; those who name none get the server's."""
+async def _adopt(board: Switchboard, door: Admission, entrances: Entrances, edited: Settings) -> None:
+    """Have edited settings take effect: who is let in first, then what there is.
 
-    def __init__(self, board: Switchboard, profile: str, clients: Clients) -> None:
-        server = board.settings.server
-        front = Front(Desk(board, profile or server.profile), clients=clients)
-        self.sessions = StreamableHTTPSessionManager(
-            front.server,
-            stateless=server.stateless,
-            json_response=server.json_response,
-            max_request_body_size=server.max_body,
-            max_sessions=server.max_sessions,
-            session_idle_timeout=server.session_idle,
-        )
-        self.streamable = StreamableHTTPASGIApp(self.sessions)
-        self.streams = _EventStreams(front, server, profile)
-
-
-def _routes(
-    entrances: Mapping[str, _Entrance], door: Admission, server: ServerSettings
-) -> Iterator[BaseRoute]:
-    """Each way in: for clients of any profile by their token, and of one by its name."""
-    for profile in entrances:
-        end = f"/{profile}" if profile else ""
-        kinds: dict[str, Callable[[_Entrance], ASGIApp]] = {f"/mcp{end}": lambda each: each.streamable}
-        if server.sse:
-            kinds[f"/sse{end}"] = lambda each: each.streams
-            kinds[f"{_MESSAGES}{end.removeprefix('/')}"] = lambda each: (
-                each.streams.transport.handle_post_message
-            )
-        for path, app in kinds.items():
-            apps = {name: app(entrance) for name, entrance in entrances.items()}
-            yield Route(path, door.guarding(_ByProfile(apps, profile)))
-
-
-@dataclass(frozen=True, slots=True)
-class _ByProfile:
-    """The application of the profile that a request's path names, or else its token."""
-
-    apps: Mapping[str, ASGIApp]
-    named: str
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        bound = profile_of(scope)
-        if bound and self.named not in {"", bound}:
-            refusal = PlainTextResponse(f"This token is for the profile {bound}, at /mcp/{bound}\n", 403)
-            await refusal(scope, receive, send)
-        else:
-            await self.apps[self.named or bound](scope, receive, send)
-
-
-class _EventStreams:
-    """HTTP+SSE, the transport of 2024-11-05: one stream for all that goes to a client, and posts from it."""
-
-    def __init__(self, front: Front, server: ServerSettings, profile: str) -> None:
-        self.transport = SseServerTransport(f"{_MESSAGES}{profile}", max_request_body_size=server.max_body)
-        self._front = front
-        self._limit = server.max_sessions
-        self._open = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "GET":
-            await PlainTextResponse("Use GET", 405, {"Allow": "GET"})(scope, receive, send)
-        elif self._open >= self._limit:
-            await PlainTextResponse("Too many open sessions", 503)(scope, receive, send)
-        else:
-            self._open += 1
-            try:
-                await self._serve(scope, receive, send)
-            finally:
-                self._open -= 1
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self.transport.connect_sse(scope, receive, send) as (read, write):
-            # Not Server.run, which would open the server's lifespan once more for each client.
-            await serve_loop(
-                self._front.server, read, write, lifespan_state={}, init_options=self._front.options
-            )
+    Raises:
+        ConfigError: others could reach it without a token; nothing is changed.
+    """
+    after = board.settings.following(edited)
+    require_protection(after)
+    door.adopt(after)
+    entrances.end(door.turns_away)
+    await board.adopt(edited)
 
 
 async def _alive(_: Request) -> Response:
@@ -239,7 +158,10 @@ class _Server(uvicorn.Server):
             log.info("server.listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}/mcp")
 
 
-async def _stop_on_signal(server: uvicorn.Server, requests: OpenRequests) -> None:
+async def _stop_on_signal(server: uvicorn.Server, entrances: Entrances) -> None:
     await until_signalled()
     server.should_exit = True
-    await requests.end(_GRACE)
+    # Streams that wait for news end at once, the others when they had their time.
+    entrances.end(lambda scope: scope["method"] == "GET")
+    await anyio.sleep(_GRACE)
+    entrances.end(lambda _: True)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 Ending = Literal[
-    "running", "done", "planned", "needs", "declined", "unsure", "refused", "failed", "cancelled"
+    "running", "done", "planned", "needs", "declined", "unsure", "refused", "failed", "stopped", "cancelled"
 ]
 """How a task ended. One that is still "running" long after it began was cut short with its process."""
 

@@ -278,6 +278,7 @@ def _read(message: Message, envelope: Mapping[str, Any]) -> _PlainCall | None:
 
 def _fits(tool: ToolEntry, arguments: dict[str, Any]) -> bool:
     try:
-        return not tool.check(arguments)
+        checked = tool.checked_at_once(arguments, repair=False)
     except UnusableSchemaError:
         return False
+    return checked is not None and not checked.problems

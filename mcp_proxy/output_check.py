@@ -9,11 +9,13 @@ import structlog
 
 from mcp_proxy.results import error_result, listed_problems, text_block
 from tool_registry import ArgumentProblem, ToolEntry, UnusableSchemaError
+from tool_registry.keywords import BRIEF, FULL, Effort
+from tool_registry.schema import TooCostlyError
 
 Mode = Literal["enforce", "warn", "off"]
 
 CHECKED_HERE = 64 * 1024
-"""Bytes of JSON up to which a result is checked at once; a longer one is checked in a thread."""
+"""Bytes of JSON up to which a result is checked at once, if its schema makes that brief; else it is in a thread."""
 
 _LONGEST_WATCHED = 8 * 1024 * 1024
 """Bytes up to which "warn" looks at all: its client shall not wait many seconds for a log line."""
@@ -45,17 +47,29 @@ class OutputCheck:
         if not self.wants(tool, result, mode):
             return result
         size = len(orjson.dumps(result.get("structuredContent")))
-        if size <= CHECKED_HERE:
-            return self.verdict(tool, result, mode)
+        at_once = self.verdict_at_once(tool, result, mode) if size <= CHECKED_HERE else None
+        if at_once is not None:
+            return at_once
         if size > _LONGEST_WATCHED and mode == "warn":
             log.info("result.unchecked", tool=tool.qualified, bytes=size)
             return result
         return await anyio.to_thread.run_sync(self.verdict, tool, result, mode)
 
-    def verdict(self, tool: ToolEntry, result: Result, mode: Mode) -> Result:
-        """The result if it fits, or is only warned of; else an error that says why, and what the upstream said."""
+    def verdict_at_once(self, tool: ToolEntry, result: Result, mode: Mode) -> Result | None:
+        """The verdict; None, after some 10 ms at most, where it takes longer and is better reached in a thread."""
         try:
-            problems = output_problems(tool, result)
+            return self.verdict(tool, result, mode, BRIEF)
+        except TooCostlyError:
+            return None
+
+    def verdict(self, tool: ToolEntry, result: Result, mode: Mode, effort: Effort = FULL) -> Result:
+        """The result if it fits, or is only warned of; else an error that says why, and what the upstream said.
+
+        Raises:
+            TooCostlyError: it cannot be said with this effort.
+        """
+        try:
+            problems = output_problems(tool, result, effort)
         except UnusableSchemaError as error:
             self._tell(tool, f"its outputSchema is unusable ({error})")
             return result
@@ -71,15 +85,18 @@ class OutputCheck:
             log.warning("result.unfit", tool=tool.qualified, upstream=tool.upstream, where=where)
 
 
-def output_problems(tool: ToolEntry, result: Mapping[str, Any]) -> tuple[ArgumentProblem, ...]:
+def output_problems(
+    tool: ToolEntry, result: Mapping[str, Any], effort: Effort = FULL
+) -> tuple[ArgumentProblem, ...]:
     """Where a result does not fit the tool's outputSchema.
 
     Raises:
         UnusableSchemaError: the schema itself is broken.
+        TooCostlyError: it cannot be said with this effort.
     """
     if result.get("structuredContent") is None:
         return (ArgumentProblem("", "there is no structuredContent, which an outputSchema promises"),)
-    return tool.output_problems(result["structuredContent"])
+    return tool.output_problems(result["structuredContent"], effort)
 
 
 def unfit_result(tool: ToolEntry, result: Result, problems: tuple[ArgumentProblem, ...]) -> Result:

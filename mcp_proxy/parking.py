@@ -32,7 +32,8 @@ _KEPT = 60.0
 """Seconds an outcome is kept for a client that has yet to come back for it."""
 
 Work = Callable[[], Awaitable[Message]]
-Subject = tuple[str, object]
+Subject = tuple[str, object, object]
+"""The method, what it names, and its arguments."""
 
 
 class Awaited(Protocol):
@@ -290,9 +291,9 @@ class Parking:
 
 
 def subject_of(method: str, params: Mapping[str, Any] | None) -> Subject:
-    """What a request is about: a later one with its state has to be about the same."""
+    """What a request is about: a later one with its state has to be about the same, for that is what was approved."""
     params = params or {}
-    return method, params.get("name", params.get("uri"))
+    return method, params.get("name", params.get("uri")), params.get("arguments")
 
 
 @asynccontextmanager

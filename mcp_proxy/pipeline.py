@@ -1,58 +1,29 @@
-"""`do`: a task in plain words becomes one carried-out tool call, or an honest reason why not.
+"""`do`: a task in plain words becomes carried-out tool calls, one after the other, or an honest reason why not.
 
-The flow is `carry_out`, read downward. What it touches comes in as ports; the catalog is one snapshot.
+The flow is `carry_out`, read downward. What it touches comes in as ports; each step sees one snapshot of the catalog.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any, Protocol
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, cast
 
-from local_llm import Call, NoPlan, Plan, Planner, Task
-from mcp_proxy.gate import Ask, Decision, Escalate, Execute, Refuse, decide
-from mcp_proxy.proposals import ProposalError, Proposer, Usage
-from tool_registry import Candidate, Repair, ToolEntry, UnusableSchemaError
-from tool_registry.repair import read_text
+import anyio
 
+from local_llm import Call, Finished, NoPlan, Plan, Task
+from mcp_proxy.gate import Ask, Escalate, Execute, Refuse
+from mcp_proxy.judging import Judge, Judged
+from mcp_proxy.outcome import Ending, Made, Outcome, Spent, Trace
+from mcp_proxy.proposals import Proposal, ProposalError, Proposer
+from tool_registry import Candidate
 
-class Ending(StrEnum):
-    """How a task ended."""
+MOST_STEPS = 10
+"""Calls that a task may take, where nothing else is said."""
 
-    DONE = "done"
-    """The call was made and the tool answered, possibly with an error of its own."""
-    PLANNED = "planned"
-    """A dry run: this is what would have happened."""
-    NEEDS = "needs"
-    """Something is missing that only the user can give, and the client cannot ask them."""
-    DECLINED = "declined"
-    """The user was asked and said no."""
-    UNSURE = "unsure"
-    """No planner was sure enough; nothing was done."""
-    REFUSED = "refused"
-    """A rule forbids it; nothing was done."""
+CORRECTIONS = 2
+"""How often a failed call is planned again by those who planned it, before others are asked."""
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a task ended, with everything that led there."""
-
-    ending: Ending
-    reason: str
-    route: tuple[str, ...]
-    """What happened on the way, in order and in words."""
-    plan: Plan | NoPlan
-    candidates: tuple[Candidate, ...]
-    milliseconds: Mapping[str, float]
-    """Time spent in each stage."""
-    call: Call | None = None
-    """The call that was made, or the best one planned."""
-    result: Mapping[str, Any] | None = None
-    """The upstream's CallToolResult as it came."""
-    usage: Usage | None = None
-    """What an escalation cost."""
-    repairs: tuple[Repair, ...] = ()
-    """What was put right in the arguments of `call`."""
+Stage = Literal["retrieving", "planning", "asking", "calling"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +51,38 @@ class Person(Protocol):
     async def ask(self, ask: Ask) -> Answers | Declined | CannotAsk: ...
 
 
-Settled = Decision | Declined | CannotAsk
-"""A decision, or how the user's answer ended the matter."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a call."""
 
-_ENDINGS: Mapping[type[Settled], Ending] = {
-    Execute: Ending.DONE,
-    Ask: Ending.NEEDS,
-    CannotAsk: Ending.NEEDS,
-    Declined: Ending.DECLINED,
-    Escalate: Ending.UNSURE,
-    Refuse: Ending.REFUSED,
-}
+    result: Mapping[str, Any]
+    """A CallToolResult; one of our own where the upstream gave none."""
+    correctable: bool = True
+    """Whether a failed call might succeed with other arguments, or another tool."""
 
-_NO_ESCALATION = ". No escalation is configured: an [escalation] table would pass such tasks to Claude"
+    @property
+    def failed(self) -> bool:
+        return bool(self.result.get("isError"))
 
 
 class Search(Protocol):
-    """Whoever finds the tools that a text may mean."""
+    """Whoever finds the tools that a task may mean."""
 
-    async def __call__(self, query: str, limit: int, /) -> tuple[Candidate, ...]: ...
+    async def __call__(self, task: Task, limit: int, /, *, whole: bool) -> tuple[Candidate, ...]:
+        """The best `limit` tools for the next call of `task`; with `whole`, for any of its calls, best first."""
+        ...
 
 
 class Caller(Protocol):
     """Whoever makes a validated call."""
 
-    async def __call__(self, call: Call, /) -> Mapping[str, Any]: ...
+    async def __call__(self, call: Call, /) -> Answer: ...
+
+
+async def _tell_nobody(_stage: Stage, _about: str) -> None: ...
+
+
+def _nobody_is_told(_proposer: str, *, valid: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,176 +90,275 @@ class Ports:
     """What the pipeline may touch."""
 
     search: Search
-    planner: Planner
+    local: Sequence[Proposer]
+    """The planners, in the order they are asked; none of them costs anything."""
     person: Person
     call: Caller
-    escalator: Proposer | None = None
-    threshold: float = 0.6
+    judge: Judge
+    above: Sequence[Proposer] = ()
+    """Who is asked after them, in order: they may cost money, and are told of the task. A dry run asks none of them."""
+    why_none_above: str = ""
+    """Why `above` is empty, and what could be done about it."""
+    tell: Callable[[Stage, str], Awaitable[None]] = _tell_nobody
+    """Hears what the task is at."""
+    judged: Callable[..., None] = _nobody_is_told
+    """Hears (proposer, valid=...) of whose proposals were valid calls."""
     candidates: int = 20
-    repairs: Callable[[ToolEntry], bool] = lambda _: True
-    """Whether a tool's arguments may be put right."""
-
-
-@dataclass(slots=True)
-class Trace:
-    """What is noted along the way; still there when an exception ends the task."""
-
-    route: list[str] = field(default_factory=list[str])
-    milliseconds: dict[str, float] = field(default_factory=dict[str, float])
-    usage: Usage | None = None
-    plan: Plan | NoPlan | None = None
-    """The latest plan."""
-    repairs: tuple[Repair, ...] = ()
-    """What was put right in its arguments."""
-    _last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, stage: str) -> None:
-        """Note the time since the last lap under `stage`."""
-        now = time.perf_counter()
-        self.milliseconds[stage] = round(self.milliseconds.get(stage, 0.0) + (now - self._last) * 1000, 3)
-        self._last = now
+    most_steps: int = MOST_STEPS
+    deadline: float = 300.0
+    """Seconds the whole may take."""
 
 
 async def carry_out(
-    task: Task, ports: Ports, *, dry_run: bool = False, trace: Trace | None = None
+    task: Task,
+    ports: Ports,
+    *,
+    dry_run: bool = False,
+    planned: Plan | None = None,
+    trace: Trace | None = None,
 ) -> Outcome:
     """Carry out `task`, or say why not. A dry run stops before anyone is asked, paid or called.
 
     Args:
-        task: what is wanted.
+        task: what is wanted, and the steps made for it before.
         ports: what may be touched on the way.
         dry_run: only plan.
+        planned: the next call, where it was planned before.
         trace: filled along the way, for a caller who wants to know how far it came.
-
-    Raises:
-        UpstreamUnavailableError: the call was made, or about to be, and its upstream is gone.
-        MCPError: the upstream answered the call with a protocol error.
     """
-    trace = trace or Trace()
-    candidates = await ports.search(task.text, ports.candidates)
-    trace.lap("retrieve")
+    scope = anyio.CancelScope(deadline=anyio.current_time() + ports.deadline)
+    run = _Run(task, ports, trace or Trace(), scope, dry_run)
+    with scope:
+        return await _carry_out(run, planned)
+    return run.ended(Ending.STOPPED, f"it was not done within {ports.deadline:g} s")
 
-    plan = _with_answers_read(task, await ports.planner.plan(task, candidates))
-    plan, decision = _judge(plan, ports, trace)
-    trace.lap("plan")
 
-    if isinstance(decision, Escalate) and ports.escalator and not dry_run:
-        plan = _with_answers_read(task, await _escalate(task, candidates, decision, ports.escalator, trace))
-        plan, decision = _judge(plan, ports, trace)
-        trace.lap("escalate")
+@dataclass(slots=True)
+class _Run:
+    """A task on its way."""
 
-    if isinstance(decision, Ask) and not dry_run:
-        plan, decision = await _settle(plan, decision, ports, trace)
-        trace.lap("ask")
+    task: Task
+    ports: Ports
+    trace: Trace
+    scope: anyio.CancelScope
+    """Ends at the deadline."""
+    dry_run: bool
+    first: int = 0
+    """Who is asked first for the next call, by place among those who may be asked."""
+    would_ask: str = ""
+    """What a dry run would have asked the user first; they are supposed to say yes."""
+    over_budget: bool = False
+    """Whether somebody was not asked because the money for it is spent."""
+    failures: int = 0
+    """Calls in a row that failed, of those that `first` is asked to correct."""
 
-    result = None
-    if isinstance(decision, Execute) and not dry_run:
-        result = await ports.call(decision.call)
-        trace.lap("call")
+    @property
+    def asked(self) -> Sequence[Proposer]:
+        """Who may be asked for a call, in order."""
+        return self.ports.local if self.dry_run else (*self.ports.local, *self.ports.above)
 
-    return Outcome(
-        ending=Ending.PLANNED if dry_run else _ENDINGS[type(decision)],
-        reason=_reason(plan, decision)
-        + ("" if ports.escalator or "ask" in trace.milliseconds else _hint(decision)),
-        route=tuple(trace.route),
-        plan=plan,
-        candidates=candidates,
-        milliseconds=trace.milliseconds,
-        call=plan.call if isinstance(plan, Plan) else None,
-        result=result,
-        usage=trace.usage,
-        repairs=trace.repairs,
+    def ended(self, ending: Ending, reason: str) -> Outcome:
+        return self.trace.outcome(ending, reason, dry_run=self.dry_run)
+
+
+async def _carry_out(run: _Run, planned: Plan | None) -> Outcome:
+    """Step by step: plan, ask the user if need be, call; until it is done, or cannot go on."""
+    while len(run.trace.steps) < run.ports.most_steps:
+        judged = _noted(run, await run.ports.judge(planned, run.task)) if planned else None
+        if judged is None or isinstance(judged.decision, Escalate):
+            judged = await _next_call(run)
+        planned = None
+        if isinstance(judged, Judged) and isinstance(judged.decision, Ask):
+            judged = _supposed(run, judged) if run.dry_run else await _settle(run, judged, judged.decision)
+        if not (isinstance(judged, Judged) and isinstance(judged.decision, Execute)):
+            return _without_a_call(run, judged)
+        made = await _make(run, judged, judged.decision.call)
+        if made.failed and run.first >= len(run.asked):
+            return run.ended(Ending.FAILED, f"{made.plan.call.tool.qualified} answered with an error")
+        if made.plan.last and not made.failed:
+            return _done(run, made.plan.reason)
+    return run.ended(
+        Ending.STOPPED, f"it was not done after {run.ports.most_steps} calls, the most it may take"
     )
 
 
-def _with_answers_read(task: Task, plan: Plan | NoPlan) -> Plan | NoPlan:
-    """The plan with the user's answers as the tool's schema wants them: whoever answers in words writes "5" for 5."""
-    if isinstance(plan, NoPlan) or not task.answers:
-        return plan
-    parameters = plan.call.tool.parameters
-    arguments = {
-        name: read_text(parameters.get(name, {}), value)
-        if name in task.answers and isinstance(value, str)
-        else value
-        for name, value in plan.call.arguments.items()
-    }
-    return replace(plan, call=replace(plan.call, arguments=arguments))
+def _done(run: _Run, reason: str) -> Outcome:
+    if run.would_ask:
+        return run.ended(Ending.NEEDS, run.would_ask)
+    return run.ended(Ending.PLANNED if run.dry_run else Ending.DONE, reason)
 
 
-def _judge(
-    plan: Plan | NoPlan, ports: Ports, trace: Trace, *, approved: bool = False
-) -> tuple[Plan | NoPlan, Settled]:
-    """Check and repair the planned arguments by the tool's schema, and let the gate decide.
+async def _next_call(run: _Run) -> Judged | Finished:
+    """Ask one after the other until somebody is sure. If nobody is, the best guess may go to the user."""
+    tried: list[Judged] = []
+    for place in range(run.first, len(run.asked)):
+        proposed = await _proposed(run, place, _reasons(tried))
+        if isinstance(proposed, Finished) or not isinstance(proposed.decision, Escalate):
+            # Whoever took over from the planners here goes on with it to the end.
+            run.first = place if place >= len(run.ports.local) else run.first
+            return proposed
+        tried.append(proposed)
+    return _undecided(run, tried)
 
-    Repairs add up as long as it is the same tool that is judged again.
-    """
-    problems = ()
+
+def _undecided(run: _Run, tried: Sequence[Judged]) -> Judged:
+    """What becomes of proposals that nobody is sure of: the best may go to the user, unless others could still be asked."""
+    if not tried:
+        reason = "nobody is left to be asked for a plan"
+        return Judged(NoPlan("nobody", reason), Escalate(reason))
+    best, reason = max(tried, key=_promise), _reasons(tried)
+    _end_with(run, best)
+    doubtful = None if run.dry_run and run.ports.above else _doubtful(best)
+    if doubtful:
+        return replace(best, decision=replace(doubtful, reason=reason))
+    return replace(best, decision=Refuse(reason) if run.over_budget else Escalate(reason))
+
+
+async def _proposed(run: _Run, place: int, reason: str) -> Judged | Finished:
+    """What one of those who may be asked proposes, judged; a failure to propose is one more reason to ask the next."""
+    ports, trace, proposer = run.ports, run.trace, run.asked[place]
+    above = place >= len(ports.local)
+    await ports.tell("retrieving", run.task.text)
+    trace.candidates = await ports.search(run.task, ports.candidates, whole=above)
+    trace.lap("retrieve")
+    await ports.tell("planning", proposer.name)
     try:
-        if isinstance(plan, Plan):
-            tool = plan.call.tool
-            checked = tool.checked(plan.call.arguments, repair=ports.repairs(tool))
-            known = trace.repairs if _is_of(trace.plan, tool) else ()
-            problems, trace.repairs = checked.problems, (*known, *checked.repairs)
-            plan = _with_arguments(plan, checked.arguments)
-        else:
-            trace.repairs = ()
-        decision = decide(plan, problems, approved=approved, threshold=ports.threshold)
-    except UnusableSchemaError as error:
-        decision = Escalate(f"the upstream's inputSchema cannot be used: {error}")
-    trace.plan = plan
-    trace.route.append(f"{plan.planner}: {type(decision).__name__.lower()}: {_reason(plan, decision)}")
-    return plan, decision
-
-
-def _is_of(plan: Plan | NoPlan | None, tool: ToolEntry) -> bool:
-    return isinstance(plan, Plan) and plan.call.tool is tool
-
-
-def _with_arguments(plan: Plan, arguments: Mapping[str, Any]) -> Plan:
-    missing = tuple(name for name in plan.missing if name not in arguments)
-    return replace(plan, call=replace(plan.call, arguments=arguments), missing=missing)
-
-
-async def _escalate(
-    task: Task, candidates: Sequence[Candidate], decision: Escalate, escalator: Proposer, trace: Trace
-) -> Plan | NoPlan:
-    """The plan of whoever is above the local planners; its failure is one more reason not to act."""
-    try:
-        escalated = await escalator.propose(task, candidates, decision.reason)
+        proposal = await proposer.propose(run.task, trace.candidates, reason)
     except ProposalError as error:
-        return NoPlan(escalator.name, f"{decision.reason}; escalation failed: {error}", tuple(candidates))
-    trace.usage = escalated.usage
-    return escalated.outcome
+        run.over_budget = run.over_budget or error.kind == "budget"
+        proposal = Proposal(NoPlan(proposer.name, f"{proposer.name} failed: {error}", trace.candidates))
+    finally:
+        trace.lap("escalate" if above else "plan")
+    if proposal.usage:
+        trace.spent.append(Spent(proposer.name, proposal.usage))
+    trace.pending = proposal.outcome
+    if isinstance(proposal.outcome, Finished):
+        trace.route.append(f"{proposer.name}: finished: {proposal.outcome.reason}")
+        return proposal.outcome
+    judged = await ports.judge(proposal.outcome, run.task)
+    if isinstance(proposal.outcome, Plan):
+        ports.judged(proposer.name, valid=judged.is_valid)
+    return _noted(run, judged)
 
 
-async def _settle(plan: Plan | NoPlan, ask: Ask, ports: Ports, trace: Trace) -> tuple[Plan | NoPlan, Settled]:
+async def _settle(run: _Run, judged: Judged, ask: Ask) -> Judged | Declined | CannotAsk:
     """Ask the user: first for what is missing, then, if the call wants it, for approval."""
-    decision: Settled = ask
+    question: Ask | None = ask
     for _ in ("missing", "approval"):
-        if not isinstance(decision, Ask) or not isinstance(plan, Plan):
+        if question is None:
             break
-        answer = await ports.person.ask(decision)
+        answer = await _answered(run, question)
         if isinstance(answer, CannotAsk):
-            return plan, CannotAsk(f"{decision.reason}; {answer.reason}")
+            return CannotAsk(f"{question.reason}; {answer.reason}")
         if isinstance(answer, Declined):
-            return plan, answer
-        approved = not decision.questions
-        plan = _with_arguments(plan, {**plan.call.arguments, **answer.values})
-        plan, decision = _judge(plan, ports, trace, approved=approved)
-    if isinstance(decision, Ask):
-        return plan, CannotAsk(f"the answer left something open: {decision.reason}")
-    return plan, decision
+            return answer
+        approved = not question.questions
+        judged = _noted(run, await run.ports.judge.again(judged, answer.values, run.task, approved=approved))
+        question = _question(judged)
+    return judged if question is None else CannotAsk(f"the answer left something open: {question.reason}")
 
 
-def _reason(plan: Plan | NoPlan, decision: Settled) -> str:
-    match decision:
-        case Execute():
-            return plan.reason
-        case Escalate(reason) | Ask(reason=reason) | Refuse(reason) | CannotAsk(reason):
-            return reason
+def _supposed(run: _Run, judged: Judged) -> Judged:
+    """What a dry run goes on with where the user would be asked: approval is supposed, values cannot be."""
+    if not isinstance(judged.decision, Ask) or judged.decision.questions:
+        return judged
+    run.would_ask = run.would_ask or judged.decision.reason
+    return replace(judged, decision=Execute(judged.decision.call))
+
+
+async def _answered(run: _Run, ask: Ask) -> Answers | Declined | CannotAsk:
+    """The user's answer. The time they take is not the task's."""
+    await run.ports.tell("asking", ask.reason)
+    deadline, run.scope.deadline, asked = run.scope.deadline, math.inf, anyio.current_time()
+    try:
+        return await run.ports.person.ask(ask)
+    finally:
+        run.scope.deadline = deadline + anyio.current_time() - asked
+        run.trace.lap("ask")
+
+
+async def _make(run: _Run, judged: Judged, call: Call) -> Made:
+    """Make a call that was decided on, unless it is a dry run, and note it as a step of the task."""
+    plan, trace = cast("Plan", judged.plan), run.trace
+    result, failed, correctable, milliseconds = None, False, True, 0.0
+    if not run.dry_run:
+        await run.ports.tell("calling", call.tool.qualified)
+        answer = await run.ports.call(call)
+        result, failed, correctable = answer.result, answer.failed, answer.correctable
+        milliseconds = trace.lap("call")
+    made = Made(plan, result, failed, judged.repairs, milliseconds, judged.threshold)
+    trace.steps.append(made)
+    trace.pending, trace.problems = None, ()
+    run.task = replace(run.task, steps=(*run.task.steps, made.step))
+    run.failures = run.failures + 1 if failed else 0
+    if failed and not correctable:
+        run.first = len(run.asked)
+    elif run.failures > CORRECTIONS:
+        run.first, run.failures = _place(run, plan.planner) + 1, 0
+    return made
+
+
+def _place(run: _Run, planner: str) -> int:
+    return next((place for place, proposer in enumerate(run.asked) if proposer.name == planner), run.first)
+
+
+def _without_a_call(run: _Run, end: Judged | Finished | Declined | CannotAsk) -> Outcome:
+    """How a task ends that does not go on with a call."""
+    failed = bool(run.task.corrects)
+    match end:
+        case Finished():
+            if run.task.steps and not failed:
+                return _done(run, end.reason)
+            return run.ended(Ending.FAILED if failed else Ending.UNSURE, end.reason)
         case Declined():
-            return "the user was asked and declined"
+            return run.ended(Ending.DECLINED, "the user was asked and declined")
+        case CannotAsk() | Judged(decision=Ask()):
+            reason = end.reason if isinstance(end, CannotAsk) else cast("Ask", end.decision).reason
+            return run.ended(Ending.NEEDS, reason)
+        case Judged(decision=Refuse(reason)):
+            return run.ended(Ending.REFUSED, reason)
+        case Judged(decision=decision):
+            reason = decision.reason if isinstance(decision, Escalate) else ""
+            return run.ended(Ending.FAILED if failed else Ending.UNSURE, f"{reason}{_hint(run)}")
 
 
-def _hint(decision: Settled) -> str:
-    return _NO_ESCALATION if isinstance(decision, Escalate) else ""
+def _hint(run: _Run) -> str:
+    """Who might have known better, where they were not asked."""
+    if not run.ports.above:
+        return f". {run.ports.why_none_above}" if run.ports.why_none_above else ""
+    names = ", ".join(proposer.name for proposer in run.ports.above)
+    return f". It would be passed on to {names}" if run.dry_run else ""
+
+
+def _end_with(run: _Run, judged: Judged) -> None:
+    """Have the task end with this plan, unless it is carried out."""
+    trace = run.trace
+    trace.pending, trace.problems, trace.threshold = judged.plan, judged.problems, judged.threshold
+
+
+def _noted(run: _Run, judged: Judged) -> Judged:
+    """The same, on the trace."""
+    _end_with(run, judged)
+    word = type(judged.decision).__name__.lower()
+    reason = judged.plan.reason if isinstance(judged.decision, Execute) else judged.decision.reason
+    run.trace.route.append(f"{judged.plan.planner}: {word}: {reason}")
+    return judged
+
+
+def _question(judged: Judged) -> Ask | None:
+    """What the user is to be asked of it."""
+    return judged.decision if isinstance(judged.decision, Ask) else _doubtful(judged)
+
+
+def _doubtful(judged: Judged) -> Ask | None:
+    return judged.decision.doubtful if isinstance(judged.decision, Escalate) else None
+
+
+def _promise(judged: Judged) -> tuple[bool, bool, float]:
+    """How much there is in a proposal that nobody was sure of."""
+    confidence = judged.plan.confidence if isinstance(judged.plan, Plan) else 0.0
+    return _doubtful(judged) is not None, isinstance(judged.plan, Plan), confidence
+
+
+def _reasons(tried: Sequence[Judged]) -> str:
+    return "; ".join(judged.decision.reason for judged in tried if isinstance(judged.decision, Escalate))

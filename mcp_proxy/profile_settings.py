@@ -10,7 +10,7 @@ from mcp_proxy.escalation import Budget
 from mcp_proxy.settings_fields import BearerToken, Table, Text
 from tool_registry.profiles import Profile, ToolOverride
 
-Mode = Literal["auto", "all", "search"]
+Mode = Literal["auto", "all", "search", "plan"]
 
 OWN = "switchboard"
 """What stands for a server in the patterns for Switchboard's own tools."""
@@ -20,11 +20,11 @@ class ExposingTable(Table):
     """How much of what there is, a client is shown at once."""
 
     expose: Mode | Mapping[Text, Mode] = "auto"
-    """What tools/list shows: "all" tools; "search", which is find_tools, call_tool and what is always visible; or
+    """What tools/list shows: "all" tools; "search", which is find_tools, call_tool and what is always visible; "plan", which is do and plan too; or
     "auto", whichever suits the client. Or one of these by patterns for the client's name, of which the first counts:
     { "cursor*" = "search", "*" = "all" }. Tools that are not shown can still be found and called."""
     always_visible: tuple[Text, ...] = (f"{OWN}/do", f"{OWN}/plan")
-    """Tools that "search" shows too: patterns for <upstream>/<tool>."""
+    """Tools that "search" and "plan" show too: patterns for <upstream>/<tool>."""
 
     def mode_for(self, client: str) -> Mode:
         """How much a client of this name is shown."""

@@ -20,6 +20,16 @@ class Usage:
     cost: float | None = None
     """In dollars; None when the model's prices are not configured."""
 
+    def __add__(self, other: "Usage") -> "Usage":
+        known = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            sum(known) if known else None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:

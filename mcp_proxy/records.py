@@ -15,14 +15,9 @@ from local_llm import Plan
 from mcp_proxy import journal
 from mcp_proxy.journal import CallRecord, SpendRecord, StepRecord, TaskRecord, new_id
 from mcp_proxy.journal_records import CandidateRecord
-from mcp_proxy.person import InputNeeded
-from mcp_proxy.pipeline import Ending, Outcome, Trace
-from mcp_proxy.proposals import Usage
+from mcp_proxy.outcome import Ending, Made, Outcome, Trace
 from mcp_proxy.upstreams import UpstreamUnavailableError
-from tool_registry import Candidate, Repair, ToolEntry
-
-_ESCALATOR = "claude"
-"""Who was paid, as long as an outcome does not say so."""
+from tool_registry import Candidate, ToolEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,77 +38,70 @@ class Asked:
 
 def task_record(asked: Asked, outcome: Outcome) -> TaskRecord:
     """A finished task for the journal."""
-    ending, plan = outcome.ending, outcome.plan
-    answered = (outcome.result, outcome.milliseconds.get("call"))
-    steps = (step_record(plan, outcome.repairs, *answered),) if isinstance(plan, Plan) else ()
+    ending = outcome.ending
     return TaskRecord(
         **asdict(asked),
-        ending=ending.value,
+        ending="planned" if outcome.dry_run else ending.value,
         reason=outcome.reason,
-        planner=plan.planner,
+        planner=outcome.plan.planner if outcome.plan else None,
+        strategy=outcome.strategy,
+        privacy="high" if outcome.private else "normal",
         asked="ask" in outcome.milliseconds or ending in {Ending.NEEDS, Ending.DECLINED},
         route=outcome.route,
         candidates=_candidates(outcome.candidates),
         milliseconds=outcome.milliseconds,
         duration_ms=sum(outcome.milliseconds.values()),
-        steps=steps,
-        spends=_spends(outcome.usage),
+        steps=_steps(outcome),
+        spends=tuple(SpendRecord(provider=paid.proposer, **asdict(paid.usage)) for paid in outcome.spent),
     )
 
 
 def unfinished_record(asked: Asked, trace: Trace, error: BaseException) -> TaskRecord:
-    """A task that an exception ended: its upstream failed, it was cancelled, or it waits for a stateless client."""
-    waits = isinstance(error, InputNeeded)
+    """A task that an exception ended: it was cancelled, or there is a fault in here."""
     cancelled = isinstance(error, anyio.get_cancelled_exc_class())
-    unanswered = isinstance(error, UpstreamUnavailableError | MCPError) and not waits
-    steps: tuple[StepRecord, ...] = ()
-    if isinstance(trace.plan, Plan):
-        steps = (replace(step_record(trace.plan, trace.repairs), outcome="failed" if unanswered else None),)
-    return TaskRecord(
-        **asdict(asked),
-        ending="needs" if waits else "cancelled" if cancelled else "failed",
-        reason=trace.route[-1] if trace.route else "",
-        planner=trace.plan.planner if trace.plan else None,
-        asked=waits,
-        error=None if waits or cancelled else str(error),
-        route=tuple(trace.route),
-        milliseconds=trace.milliseconds,
-        duration_ms=sum(trace.milliseconds.values()),
-        steps=steps,
-        spends=_spends(trace.usage),
+    so_far = task_record(asked, trace.outcome(Ending.FAILED, trace.route[-1] if trace.route else ""))
+    return replace(
+        so_far, ending="cancelled" if cancelled else "failed", error=None if cancelled else str(error)
     )
 
 
-def step_record(
-    plan: Plan,
-    repairs: tuple[Repair, ...] = (),
-    result: Mapping[str, Any] | None = None,
-    milliseconds: float | None = None,
-) -> StepRecord:
-    """A plan for the journal, and what came of it if its call was answered."""
-    tool = plan.call.tool
-    step = StepRecord(
-        tool=tool.qualified,
-        upstream=tool.upstream,
+def _steps(outcome: Outcome) -> tuple[StepRecord, ...]:
+    """The calls that were made, and the plan it ended with if that was not carried out."""
+    made = [_made(step) for step in outcome.steps]
+    if not isinstance(outcome.pending, Plan):
+        return tuple(made)
+    problems = tuple(map(str, outcome.problems))
+    return (*made, replace(_planned(outcome.pending, outcome.threshold), problems=problems))
+
+
+def _made(made: Made) -> StepRecord:
+    step = replace(_planned(made.plan, made.threshold), repairs=tuple(map(str, made.repairs)))
+    if made.result is None:
+        return step
+    return replace(
+        step,
+        outcome=_told(made.result),
+        result_size=size_of(made.result),
+        result_kind=kind_of(made.result),
+        duration_ms=made.milliseconds,
+    )
+
+
+def _planned(plan: Plan, threshold: float | None) -> StepRecord:
+    return StepRecord(
+        tool=plan.call.tool.qualified,
+        upstream=plan.call.tool.upstream,
         arguments=plan.call.arguments,
         planner=plan.planner,
         confidence=plan.confidence,
+        threshold=threshold,
         reason=plan.reason,
-        repairs=tuple(map(str, repairs)),
         missing=plan.missing,
-        duration_ms=milliseconds,
     )
-    if result is None:
-        return step
-    return replace(step, outcome=_told(result), result_size=size_of(result), result_kind=kind_of(result))
 
 
 def _candidates(candidates: tuple[Candidate, ...]) -> tuple[CandidateRecord, ...]:
     return tuple(CandidateRecord(each.tool.qualified, round(each.score, 4)) for each in candidates)
-
-
-def _spends(usage: Usage | None) -> tuple[SpendRecord, ...]:
-    return (SpendRecord(provider=_ESCALATOR, **asdict(usage)),) if usage else ()
 
 
 def size_of(result: Mapping[str, Any]) -> int | None:

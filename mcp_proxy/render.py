@@ -11,13 +11,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from local_llm import Plan
-from mcp_proxy.pipeline import Ending, Outcome
+from mcp_proxy.outcome import Ending, Outcome
 from mcp_proxy.retrieval import Retrieval
 
 _BAR_WIDTH = 20
+_SHOWN_CANDIDATES = 4
 _ENDING_STYLES = {
     Ending.DONE: "green",
     Ending.PLANNED: "cyan",
+    Ending.FAILED: "red",
+    Ending.STOPPED: "yellow",
     Ending.NEEDS: "yellow",
     Ending.UNSURE: "yellow",
     Ending.DECLINED: "yellow",
@@ -69,23 +72,40 @@ async def show_progress(retrieval: Retrieval) -> NoReturn:
 
 
 def print_outcome(outcome: Outcome) -> None:
-    """How a task went: the tool's answer on stdout, the rest on stderr."""
+    """How a task went: the tools' answers on stdout, the rest on stderr."""
+    for number, made in enumerate(outcome.steps, 1):
+        _print_plan(made.plan, f"{number}. " if len(outcome.steps) > 1 or outcome.pending else "")
+        for repair in made.repairs:
+            stderr.print(f"  [dim]put right: {escape(str(repair))}[/]")
+        if made.result is not None:
+            print_content(made.result)
+    if isinstance(outcome.pending, Plan):
+        _print_plan(outcome.pending, "[yellow]not called:[/] ")
+        for problem in outcome.problems:
+            stderr.print(f"  [red]{escape(str(problem))}[/]")
     style = _ENDING_STYLES[outcome.ending]
     stderr.print(f"[bold {style}]{outcome.ending.value}[/]  {escape(outcome.reason)}")
-    if outcome.call is not None:
-        arguments = json.dumps(outcome.call.arguments, ensure_ascii=False)
-        stderr.print(f"  [bold]{escape(outcome.call.tool.qualified)}[/] {escape(arguments)}")
-    if isinstance(outcome.plan, Plan):
-        stderr.print(
-            f"  {_bar(outcome.plan.confidence)} {outcome.plan.planner}, confidence {outcome.plan.confidence:.2f}"
-        )
-    others = [f"{c.tool.qualified} {c.score:.1f}" for c in outcome.candidates[:4]]
+    others = [f"{each.tool.qualified} {each.score:.2f}" for each in outcome.candidates[:_SHOWN_CANDIDATES]]
     if others:
         stderr.print(f"  [dim]candidates: {escape(', '.join(others))}[/]")
+    for line in outcome.route:
+        stderr.print(f"  [dim]{escape(line)}[/]")
     stages = ", ".join(f"{stage} {spent:.1f} ms" for stage, spent in outcome.milliseconds.items())
-    stderr.print(f"  [dim]{stages}[/]")
-    if outcome.result is not None:
-        print_content(outcome.result)
+    stderr.print(f"  [dim]{stages}{_cost(outcome)}[/]")
+
+
+def _print_plan(plan: Plan, before: str) -> None:
+    arguments = json.dumps(plan.call.arguments, ensure_ascii=False)
+    stderr.print(f"{before}[bold]{escape(plan.call.tool.qualified)}[/] {escape(arguments)}", overflow="fold")
+    stderr.print(f"  {_bar(plan.confidence)} {plan.planner}, confidence {plan.confidence:.2f}")
+
+
+def _cost(outcome: Outcome) -> str:
+    if outcome.usage is None:
+        return ""
+    cost = "" if outcome.usage.cost is None else f" (${outcome.usage.cost:.4f})"
+    tokens = outcome.usage.input_tokens + outcome.usage.output_tokens
+    return f"; {tokens:,} tokens{cost}"
 
 
 def _bar(share: float) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import anyio
 
@@ -13,11 +14,20 @@ from mcp_proxy.budget import BudgetedEscalator
 from mcp_proxy.config import Settings
 from mcp_proxy.escalation import ClaudeEscalator
 from mcp_proxy.journal import Bounds, Journal
+from mcp_proxy.policy import Policy
+from mcp_proxy.profile_slips import ProfileSlips
 from mcp_proxy.proposals import Proposer
 from mcp_proxy.redaction import hide_also
 from mcp_proxy.reload import follow
+from mcp_proxy.strategy import Tally
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.watchdog import Watchdog
+
+_LEARNT_EVERY = 300.0
+"""Seconds between two looks at how calls turned out."""
+
+_REMEMBERED = timedelta(days=90)
+"""How far back they count."""
 
 
 @asynccontextmanager
@@ -33,7 +43,7 @@ async def running(
     Args:
         settings: what to run.
         planner: who plans; None for the embedded planner.
-        watch: the file the settings came from, if edits of its upstreams are to take effect at once.
+        watch: the file the settings came from, if edits of its upstreams and profiles are to take effect at once.
         many_clients: whether there may be more than one, so that a client has to be given connections of its
             own where an upstream wants that; to a sole client all of them belong anyway.
     """
@@ -44,12 +54,17 @@ async def running(
                 board = Switchboard(
                     settings,
                     journal,
-                    planner or PocketPlanner(),
+                    planner or PocketPlanner(clock=lambda: datetime.now().astimezone()),
                     escalator,
                     watchdog=watchdog,
                     tasks=tasks,
                     many_clients=many_clients,
                 )
+                if journal:
+                    tasks.start_soon(_learn, journal, board.policy)
+                slips = ProfileSlips(board)
+                board.on_change(slips.look)
+                await slips.look()
                 if watch:
                     tasks.start_soon(follow, watch, board.adopt)
                 try:
@@ -57,6 +72,14 @@ async def running(
                 finally:
                     tasks.cancel_scope.cancel()
                     board.close()
+
+
+async def _learn(journal: Journal, policy: Policy) -> NoReturn:
+    """Have the policy know how calls turned out, now and every so often. Ends only by cancellation."""
+    while True:
+        rates = await journal.success_rates(datetime.now(UTC) - _REMEMBERED)
+        policy.learn({key: Tally(rate.good, rate.bad) for key, rate in rates.items()})
+        await anyio.sleep(_LEARNT_EVERY)
 
 
 @asynccontextmanager

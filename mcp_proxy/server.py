@@ -67,10 +67,16 @@ _INSTRUCTIONS = (
 _UNCACHED: Mapping[Any, CacheHint] = dict.fromkeys(CACHEABLE_METHODS, CacheHint(ttl_ms=0, scope="private"))
 """What the stateless era wants to be told: these answers depend on the upstreams of the moment."""
 
-_LIST_CHANGES: Mapping[str, tuple[ServerEvent, Callable[[View], object]]] = {
-    "notifications/tools/list_changed": (ToolsListChanged(), lambda c: c.tools),
-    "notifications/prompts/list_changed": (PromptsListChanged(), lambda c: c.prompts),
-    "notifications/resources/list_changed": (ResourcesListChanged(), lambda c: (c.resources, c.templates)),
+Shown = tuple[View, object, object]
+"""What clients see, and how much of it they are shown at once: `expose` and `always_visible`."""
+
+_LIST_CHANGES: Mapping[str, tuple[ServerEvent, Callable[[Shown], object]]] = {
+    "notifications/tools/list_changed": (ToolsListChanged(), lambda shown: (shown[0].tools, *shown[1:])),
+    "notifications/prompts/list_changed": (PromptsListChanged(), lambda shown: shown[0].prompts),
+    "notifications/resources/list_changed": (
+        ResourcesListChanged(),
+        lambda shown: (shown[0].resources, shown[0].templates),
+    ),
 }
 """What announces a changed list in either era, and the list."""
 
@@ -113,7 +119,7 @@ class Front:
         self._offerings = Offerings(desk, self._clients)
         self._tools = Tools(desk)
         self._parking = parking or Parking()
-        self._told = desk.seen.catalog
+        self._told = self._shown
         self.server = SdkServer(
             board.settings.server.name,
             version=__version__,
@@ -131,6 +137,17 @@ class Front:
     def options(self) -> InitializationOptions:
         """What the server says of itself in the handshake era."""
         return self.server.create_initialization_options()
+
+    def close(self) -> None:
+        """Tell nobody of anything any more. Its clients have to be gone."""
+        self._board.forget(self._tell_clients)
+        self._clients.publish_no_more_on(self._bus)
+        self._desk.close()
+
+    @property
+    def _shown(self) -> Shown:
+        exposing = self._desk.exposing
+        return self._desk.seen.catalog, exposing.expose, exposing.always_visible
 
     def _register(self) -> None:
         self.server.middleware.append(self._remember_client)
@@ -206,7 +223,7 @@ class Front:
         return result
 
     async def _tell_clients(self) -> None:
-        before, self._told = self._told, self._desk.seen.catalog
+        before, self._told = self._told, self._shown
         changed = {
             method: event
             for method, (event, part) in _LIST_CHANGES.items()

@@ -20,7 +20,6 @@ from pydantic import (
 
 from mcp_proxy.config_file import ConfigProblem
 from mcp_proxy.escalation import ClaudeSettings
-from mcp_proxy.gate import EXECUTE_FROM
 from mcp_proxy.profile_settings import ProfileTable
 from mcp_proxy.redaction import is_secret_name
 from mcp_proxy.settings_fields import (
@@ -36,6 +35,7 @@ from mcp_proxy.settings_fields import (
     refusal,
 )
 from mcp_proxy.settings_kept import CatalogSettings, JournalSettings, PinSettings, SearchSettings
+from mcp_proxy.settings_planner import PlannerSettings
 from mcp_proxy.settings_results import PrivacySettings, ResultSettings, TokenBudget
 from mcp_proxy.settings_server import ServerSettings
 from tool_registry.naming import prefix_of
@@ -239,21 +239,16 @@ def _told_apart(
     return upstreams
 
 
-class PlannerSettings(Table):
-    """When a plan is good enough, and what it may choose from."""
-
-    threshold: float = Field(default=EXECUTE_FROM, ge=0, le=1)
-    """Confidence in [0, 1] from which a valid plan is carried out."""
-    candidates: int = Field(default=20, ge=1)
-    """How many retrieved tools the planner chooses among."""
-
-
 class EscalationSettings(ClaudeSettings):
     """Who is asked when the local planners are not sure. Without this table nobody is."""
 
     provider: Literal["claude"] = "claude"
     """Whose model it is."""
     base_url: HttpAddress | None = None
+
+
+FOLLOWED = ("upstreams", "profiles")
+"""The tables whose edits take effect while Switchboard runs."""
 
 
 class Settings(Table):
@@ -289,6 +284,10 @@ class Settings(Table):
             remedy = f'did you mean "{near[0]}"?' if near else "add a [profiles.…] table of that name"
             raise refusal(message, remedy, "server", "profile")
         return self
+
+    def following(self, edited: "Settings") -> "Settings":
+        """These settings, once `edited` ones have taken effect as far as they do without a new start."""
+        return self.model_copy(update={table: getattr(edited, table) for table in FOLLOWED})
 
     @property
     def enabled_upstreams(self) -> Mapping[str, StdioUpstream | HttpUpstream]:

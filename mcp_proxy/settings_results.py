@@ -7,6 +7,7 @@ from pydantic import AfterValidator, ByteSize, Field
 from mcp_proxy.config_file import user_folder
 from mcp_proxy.redaction import compile_pattern
 from mcp_proxy.settings_fields import Bytes, FilePath, Seconds, Table, Text, refusal
+from mcp_proxy.strategy import Privacy
 
 _LEAST_BUDGET = 500
 
@@ -53,7 +54,9 @@ class ResultSettings(Table):
 
 
 class PrivacySettings(Table):
-    """What is hidden in logs and in the journal, beside what looks like a credential anyway."""
+    """What may leave the machine, and what is hidden in logs and in the journal, beside what looks like a credential anyway."""
 
+    level: Privacy = "normal"
+    """"high": no task is ever passed on to a model elsewhere, whatever [escalation] says."""
     redact: tuple[Annotated[Text, AfterValidator(_pattern)], ...] = ()
     """Regular expressions (RE2) of what else is hidden, such as "ACME-[0-9]{8}"; they take effect at the start."""

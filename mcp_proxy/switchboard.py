@@ -11,11 +11,14 @@ from anyio.abc import TaskGroup
 from mcp.shared.dispatcher import ProgressFnT
 
 from local_llm import Planner
+from mcp_proxy.argument_check import ArgumentCheck
 from mcp_proxy.callers import CALLER
 from mcp_proxy.config import Settings
 from mcp_proxy.fleet import Fleet
 from mcp_proxy.journal import Journal
+from mcp_proxy.local_proposer import LocalProposer
 from mcp_proxy.output_check import OutputCheck
+from mcp_proxy.policy import Policy
 from mcp_proxy.proposals import Proposer
 from mcp_proxy.result_budget import ResultBudget
 from mcp_proxy.watchdog import Watchdog
@@ -38,9 +41,16 @@ class Switchboard(Fleet):
     ) -> None:
         super().__init__(settings, watchdog=watchdog, tasks=tasks, many_clients=many_clients)
         self.journal = journal
-        self.planner = planner
+        self.policy = Policy(
+            settings.planner,
+            settings.privacy.level,
+            (LocalProposer(planner, settings.planner.timeout),),
+            timeouts={"claude": settings.escalation.timeout} if settings.escalation else {},
+        )
+        """Who is asked for the calls of a task."""
         self.escalator = escalator
         self.results = ResultBudget(settings.results)
+        self.arguments = ArgumentCheck()
         self.outputs = OutputCheck()
 
     async def check_output(self, tool: ToolEntry, result: dict[str, Any]) -> dict[str, Any]:

@@ -14,25 +14,30 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolRequestParams, Pag
 
 from mcp_proxy.callers import CALLER, Context, client_of, name_of
 from mcp_proxy.delivery import Delivery, owner_of
-from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError
+from mcp_proxy.desk import Desk
+from mcp_proxy.failures import failure
+from mcp_proxy.feedback import FEEDBACK, give_feedback
 from mcp_proxy.hops import forwarded
+from mcp_proxy.outcome import Outcome
 from mcp_proxy.own_tools import read_arguments
 from mcp_proxy.parking import StatelessCaller, progress_of
-from mcp_proxy.person import ClientPerson, InputNeeded
+from mcp_proxy.person import ClientPerson
 from mcp_proxy.profile_settings import OWN
 from mcp_proxy.read_result import READ_RESULT
-from mcp_proxy.results import error_result, invalid_arguments, invalid_result, outcome_result, unavailable
+from mcp_proxy.results import error_result, invalid_result
 from mcp_proxy.search_tools import CALL_TOOL, FIND_TOOLS, CallArguments, FindArguments, found
+from mcp_proxy.task_runner import TaskRunner
 from mcp_proxy.task_tools import DO, PLAN, own_name, read_request
-from mcp_proxy.upstreams import UpstreamUnavailableError
-from tool_registry import ToolEntry, UnusableSchemaError
+from mcp_proxy.telling import outcome_result
+from tool_registry import ToolEntry
 from tool_registry.exposure import Choice, Exposure, always_visible, choose, matches
 
-_OWN_TOOLS = (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT)
+_OWN_TOOLS = (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT, FEEDBACK)
 
 _SHOWN_WITH: Mapping[Exposure, tuple[dict[str, Any], ...]] = {
     Exposure.ALL: (DO, PLAN, READ_RESULT),
     Exposure.SEARCH: (FIND_TOOLS, CALL_TOOL, READ_RESULT),
+    Exposure.PLAN: (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT, FEEDBACK),
 }
 """Switchboard's own tools that go with an exposure in any case. Those that are not shown can be called too."""
 
@@ -47,6 +52,7 @@ class Tools:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._delivery = Delivery(desk)
+        self._runner = TaskRunner(desk)
         self._said: set[tuple[str, Choice]] = set()
 
     async def list_tools(self, ctx: Context, _params: PaginatedRequestParams) -> Result:
@@ -65,12 +71,10 @@ class Tools:
             if own is None:
                 return await self._call(ctx, params.name, forwarded(ctx.params))
             return await self._use_own(ctx, params, own)
-        except InputNeeded as needed:
-            return needed.result.model_dump(by_alias=True, mode="json", exclude_none=True)
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001  one call's fault must not end the server
-            return _failed(error, params.name)
+            return failure(error, params.name)
 
     def _own(self) -> dict[str, Result]:
         """Switchboard's own tools by the name they go by."""
@@ -87,7 +91,7 @@ class Tools:
             if tool in _SHOWN_WITH[exposure] or matches(f"{OWN}/{tool['name']}", patterns):
                 yield {**tool, "name": name}
         entries = seen.catalog.tools.values()
-        for entry in always_visible(entries, patterns) if exposure is Exposure.SEARCH else entries:
+        for entry in entries if exposure is Exposure.ALL else always_visible(entries, patterns):
             yield entry.listed()
 
     def _exposure(self, client: str) -> Exposure:
@@ -103,19 +107,27 @@ class Tools:
 
     async def _use_own(self, ctx: Context, params: CallToolRequestParams, own: Result) -> Result:
         arguments = params.arguments or {}
-        if own is READ_RESULT:
-            return await self._delivery.read(arguments, self._owner(ctx))
-        if own is FIND_TOOLS:
-            return await self._find(arguments)
-        if own is CALL_TOOL:
-            called = read_arguments(CALL_TOOL["name"], arguments, CallArguments)
-            if isinstance(called, str):
-                return error_result(called)
-            if called.name in self._own():
-                return error_result(f"{called.name} is a tool of Switchboard's own: call it directly.")
-            onward = {**forwarded(ctx.params), "name": called.name, "arguments": called.arguments}
-            return await self._call(ctx, called.name, onward)
-        return await self._carry_out(ctx, params, own)
+        match own["name"]:
+            case "read_result":
+                return await self._delivery.read(arguments, self._owner(ctx))
+            case "find_tools":
+                return await self._find(arguments)
+            case "call_tool":
+                return await self._call_through(ctx, arguments)
+            case "feedback":
+                board, seen = self._desk.board, self._desk.seen.catalog.tools
+                return await give_feedback(arguments, board.journal, seen, name_of(ctx))
+            case _:
+                return await self._carry_out(ctx, params, own)
+
+    async def _call_through(self, ctx: Context, arguments: Mapping[str, Any]) -> Result:
+        called = read_arguments(CALL_TOOL["name"], arguments, CallArguments)
+        if isinstance(called, str):
+            return error_result(called)
+        if called.name in self._own():
+            return error_result(f"{called.name} is a tool of Switchboard's own: call it directly.")
+        onward = {**forwarded(ctx.params), "name": called.name, "arguments": called.arguments}
+        return await self._call(ctx, called.name, onward)
 
     async def _find(self, arguments: Mapping[str, Any]) -> Result:
         asked = read_arguments(FIND_TOOLS["name"], arguments, FindArguments)
@@ -135,22 +147,33 @@ class Tools:
         request = read_request(own["name"], params.arguments or {})
         if isinstance(request, str):
             return error_result(request)
-        if isinstance(caller := CALLER.get(), StatelessCaller):
+        if (caller := CALLER.get()) is None:
+            raise RuntimeError("a request is served on nobody's behalf")
+        if isinstance(caller, StatelessCaller):
             # It would repeat the task, not the call that the task has led to.
             caller.repeats_request = False
         await self._desk.board.wait_startup()
         async with progress_of(ctx) as on_progress:
-            outcome = await self._desk.do(
+            outcome = await self._runner.do(
                 request.task,
-                ClientPerson(ctx, params),
-                dry_run=request.dry_run,
+                ClientPerson(caller),
+                request.wishes,
                 on_progress=on_progress,
                 client=name_of(ctx),
             )
-        if outcome.call and outcome.result:
-            tool, result = outcome.call.tool, dict(outcome.result)
-            outcome = replace(outcome, result=await self._delivery.fitted(tool, result, self._owner(ctx)))
-        return outcome_result(outcome)
+        return outcome_result(await self._delivered(outcome, self._owner(ctx)))
+
+    async def _delivered(self, outcome: Outcome, owner: str) -> Outcome:
+        """The outcome with its results within the budget."""
+        steps = [
+            made
+            if made.result is None
+            else replace(
+                made, result=await self._delivery.fitted(made.plan.call.tool, dict(made.result), owner)
+            )
+            for made in outcome.steps
+        ]
+        return replace(outcome, steps=tuple(steps))
 
     async def _call(self, ctx: Context, name: str, onward: Mapping[str, Any]) -> Result:
         tool = await self._known(name)
@@ -172,21 +195,3 @@ class Tools:
         near = difflib.get_close_matches(name, tools, n=3)
         hint = f"; near names: {', '.join(near)}" if near else ""
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}{hint}")
-
-
-def _failed(error: Exception, name: str) -> Result:
-    """Why the call of tool `name` came to nothing, as a result the client's model can act on."""
-    match error:
-        case InvalidArgumentsError():
-            return invalid_arguments(error.tool, error.problems)
-        case QuarantinedError():
-            return error_result(f"{error}. Nothing was called.")
-        case UnusableSchemaError():
-            return error_result(
-                f"{name} cannot be called: its inputSchema is unusable ({error}). Tell its author."
-            )
-        case UpstreamUnavailableError():
-            return unavailable(name, error)
-        case _:
-            log.error("call.bug", tool=name, exc_info=error)
-            return error_result(f"{name}: a fault inside Switchboard; the details are in its log on stderr.")

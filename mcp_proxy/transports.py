@@ -31,7 +31,7 @@ async def serve_stdio(settings: Settings, configuration: Path, as_of: Mapping[st
 
     Args:
         settings: what to serve.
-        configuration: the file they came from; edits of its upstreams take effect at once.
+        configuration: the file they came from; edits of its upstreams and profiles take effect at once.
         as_of: its fingerprint before it was read; greetings are kept for as long as it has that.
     """
     async with anyio.create_task_group() as tasks:

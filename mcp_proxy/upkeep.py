@@ -18,11 +18,12 @@ from mcp_proxy.connection import Connection, News, connected
 from mcp_proxy.demand import Demand
 from mcp_proxy.dial import OlderTransportError, why_failed, why_unmet
 from mcp_proxy.relay import Relay
+from mcp_proxy.settings_fields import nearest
 from mcp_proxy.stderr_tail import StderrTail
 from mcp_proxy.upstream_status import Standing, State, Status
 from mcp_proxy.watchdog import Watchdog
 from tool_registry import Offer
-from tool_registry.visibility import unmatched, visible
+from tool_registry.visibility import names_of, unmatched, visible
 
 _LASTING = 2.0
 """Seconds of being ready after which a connection counts as having lasted, and is made again at once."""
@@ -200,7 +201,8 @@ class Upkeep:
         if status.state is State.CONNECTING:
             status = self._newly_ready()
             for pattern in unmatched(whole, (*settings.allow, *settings.deny)):
-                log.warning("upstream.pattern_unmatched", upstream=self._name, pattern=pattern)
+                near = next(iter(nearest(pattern, names_of(whole))), "")
+                log.warning("upstream.pattern_unmatched", upstream=self._name, pattern=pattern, near=near)
         # Before it counts as ready: whoever waits for that will look for its tools.
         await self._on_offer(offer)
         self._standing.become(

@@ -11,10 +11,17 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
+from tool_registry.keywords import BRIEF, FULL, Effort
 from tool_registry.naming import distinguish, qualify
 from tool_registry.problems import ArgumentProblem
 from tool_registry.repair import Checked, check
-from tool_registry.schema import CompiledSchema, argument_problems, compile_schema
+from tool_registry.schema import (
+    CompiledSchema,
+    TooCostlyError,
+    argument_problems,
+    compile_schema,
+    compiles_at_once,
+)
 
 E = TypeVar("E", bound="Entry")
 
@@ -117,13 +124,20 @@ class ToolEntry(Entry):
     def _output_validator(self) -> CompiledSchema:
         return compile_schema(self.output_schema or {})
 
-    def output_problems(self, structured: Any) -> tuple[ArgumentProblem, ...]:
+    def output_problems(self, structured: Any, effort: Effort = FULL) -> tuple[ArgumentProblem, ...]:
         """What is wrong with a `structuredContent` by the outputSchema; empty when it is valid, or nothing is promised.
 
         Raises:
             UnusableSchemaError: the upstream's schema is itself invalid.
+            TooCostlyError: it cannot be said with this effort.
         """
-        return argument_problems(self._output_validator, structured)
+        if effort != FULL and "_output_validator" not in self.__dict__ and not self._output_compiles_at_once:
+            raise TooCostlyError
+        return argument_problems(self._output_validator, structured, effort)
+
+    @cached_property
+    def _output_compiles_at_once(self) -> bool:
+        return compiles_at_once(self.output_schema)
 
     def check(self, arguments: Mapping[str, Any]) -> tuple[ArgumentProblem, ...]:
         """What is wrong with `arguments` by the inputSchema; empty when they are valid.
@@ -140,6 +154,23 @@ class ToolEntry(Entry):
             UnusableSchemaError: the upstream's schema is itself invalid.
         """
         return check(self.compiled, arguments, repair=repair)
+
+    def checked_at_once(self, arguments: Mapping[str, Any], *, repair: bool = True) -> Checked | None:
+        """As `checked`; None, after some 10 ms at most, where that takes longer and is better done in a thread.
+
+        Raises:
+            UnusableSchemaError: the upstream's schema is itself invalid.
+        """
+        if "compiled" not in self.__dict__ and not self._compiles_at_once:
+            return None
+        try:
+            return check(self.compiled, arguments, repair=repair, effort=BRIEF)
+        except TooCostlyError:
+            return None
+
+    @cached_property
+    def _compiles_at_once(self) -> bool:
+        return compiles_at_once(self.input_schema)
 
     def completed(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """`arguments` with those that the configuration gives."""

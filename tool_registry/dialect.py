@@ -83,13 +83,14 @@ def _measure(schema: Mapping[str, Any]) -> None:
         nodes += len(level)
         if nodes > NODE_LIMIT:
             raise TooLargeError(f"the schema has more than {NODE_LIMIT:,} values")
-        level = [child for value in level for child in _children(value)]
+        level = [child for value in level for child in children_of(value)]
         if not level:
             return
     raise TooLargeError(f"the schema is nested more than {DEPTH_LIMIT} levels deep")
 
 
-def _children(value: Any) -> Iterator[Any]:
+def children_of(value: Any) -> Iterator[Any]:
+    """The values in an object or array."""
     if isinstance(value, Mapping):
         yield from cast("Mapping[str, Any]", value).values()
     elif isinstance(value, list):
@@ -98,7 +99,7 @@ def _children(value: Any) -> Iterator[Any]:
 
 def _descendants(value: Any) -> Iterator[Any]:
     yield value
-    for child in _children(value):
+    for child in children_of(value):
         yield from _descendants(child)
 
 

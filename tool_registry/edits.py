@@ -100,16 +100,29 @@ def ranked_edits(fault: Fault, declared: frozenset[str]) -> Iterator[list[Edit]]
         case "format" if fault.wanted == "date":
             yield [*_of_value(fault, Kind.DATE, spelling.as_date(fault.value))]
         case "required" if fault.missing is not None:
-            yield [
-                edit for edit in _renamed(fault, fault.path, declared) if edit.repair.after == fault.missing
-            ]
+            missing = fault.missing
+            written = [name for name in _unknown(fault, declared) if spelling.is_near(name, missing)]
+            yield [edit for name in written for edit in _renamed(fault, fault.path, name, declared)]
             yield [*_default(fault, fault.missing)]
         case "additionalProperties":
             *parent, written = fault.path
-            edits = _renamed(fault, tuple(parent), declared)
-            yield [edit for edit in edits if edit.repair.before == written]
+            yield [*_renamed(fault, tuple(parent), str(written), declared)]
         case _:
             return
+
+
+def steps_of(fault: Fault) -> int:
+    """What `ranked_edits` takes for a fault, in the steps of a check."""
+    value, properties = fault.value, fault.schema.get("properties")
+    match fault.keyword:
+        case "type":
+            return len(value) // 500 if isinstance(value, str) else 0
+        case "enum":
+            return len(fault.wanted) // 2
+        case "required" | "additionalProperties":
+            return (len(value) + len(cast("Mapping[str, Any]", properties or {}))) // 2
+        case _:
+            return 0
 
 
 def edits_of_value(fault: Fault) -> Iterator[Edit]:
@@ -161,12 +174,18 @@ def _put_into_list(fault: Fault) -> Iterator[Edit]:
         yield from _of_value(fault, Kind.LIST, [value])
 
 
-def _renamed(fault: Fault, path: Path, declared: frozenset[str]) -> Iterator[Edit]:
+def _unknown(fault: Fault, declared: frozenset[str]) -> list[str]:
+    """The names in an object that the schema names nowhere."""
+    return [name for name in cast("Mapping[str, Any]", fault.value) if name not in declared]
+
+
+def _renamed(fault: Fault, path: Path, written: str, declared: frozenset[str]) -> Iterator[Edit]:
     """The object at `path` with one of its unknown names as the absent one that it misses."""
     given = cast("Mapping[str, Any]", fault.value)
-    unknown = [name for name in given if name not in declared]
     absent = [name for name in fault.schema.get("properties", {}) if name not in given]
-    for written, name in spelling.near_misses(unknown, absent).items():
+    unknown = _unknown(fault, declared)
+    name = spelling.near_miss(written, unknown, absent) if written in unknown else None
+    if name is not None:
         renamed = {name if key == written else key: value for key, value in given.items()}
         yield Edit(path, renamed, Repair(pointer_of((*path, name)), Kind.NAME, written, name))
 

@@ -21,6 +21,8 @@ class Exposure(StrEnum):
     """Every tool."""
     SEARCH = "search"
     """`find_tools`, `call_tool`, and what is always visible."""
+    PLAN = "plan"
+    """`do` and `plan` before these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,9 +45,7 @@ def fault_of(error: ValidationError | SchemaError) -> Fault:
         # In draft-03 it is the property's own, and the error stands there.
         path, missing = path[:-1], str(path[-1])
     elif error.validator == "required":
-        # One error for each; its message starts with the name.
-        names = (n for n in cast("list[str]", wanted) if error.message == f"{n!r} is a required property")
-        missing = next(names, None)
+        missing = error.message
     return Fault(
         path,
         str(error.validator),

@@ -6,6 +6,7 @@ level): steps are counted, and past a limit the check ends. Knows no clock, so t
 
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, cast
 
@@ -25,11 +26,26 @@ from referencing import Registry, Resource
 from referencing.jsonschema import specification_with
 
 from tool_registry.dialect import Draft
-from tool_registry.patterns import matcher
+from tool_registry.patterns import Matcher, matcher
 from tool_registry.spelling import is_date, is_date_time
 
 STEP_LIMIT = 50_000
 """Steps one check may take; a step is one keyword at one place, about 5 µs. Ordinary calls take about ten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a check may take."""
+
+    steps: int
+    matching: int
+    """Characters matched against patterns, times the instructions of the pattern: 10 to 25 ns at the worst."""
+
+
+FULL = Effort(STEP_LIMIT, 1_000_000_000)
+"""Seconds, at the worst: not for a thread in which others wait."""
+BRIEF = Effort(2_000, 500_000)
+"""Some 10 ms, at the worst. No ordinary call needs more."""
 
 _CHARACTERS_PER_STEP = 200
 """How much of an error's message costs as much as a step: each quotes the whole value it is about."""
@@ -41,20 +57,33 @@ Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
 
 class TooManyStepsError(Exception):
-    """A check that goes past `STEP_LIMIT`."""
+    """A check that goes past its effort."""
 
 
 class Meter:
-    """What is left of a check's steps."""
+    """What is left of a check's effort."""
 
-    def __init__(self, steps: int = STEP_LIMIT) -> None:
-        self.left = steps
+    def __init__(self, effort: Effort = FULL) -> None:
+        self.effort = effort
+        self.left = effort.steps
+        self._matching = effort.matching
 
     def spend(self, steps: int) -> None:
         """Raises: TooManyStepsError: there are not so many left."""
         self.left -= steps
         if self.left < 0:
             raise TooManyStepsError
+
+    def matches(self, pattern: Matcher, text: str) -> bool:
+        """Whether the pattern occurs in `text`.
+
+        Raises:
+            TooManyStepsError: finding that out may take more than is left.
+        """
+        self._matching -= pattern.size * len(text)
+        if self._matching < 0:
+            raise TooManyStepsError
+        return pattern(text)
 
 
 METER: ContextVar[Meter] = ContextVar("METER")
@@ -76,10 +105,8 @@ def _metered(name: str, check: Keyword) -> Keyword:
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    if validator.is_type(instance, "string"):
-        METER.get().spend(len(instance) // 10_000)
-        if not matcher(pattern)(instance):
-            yield ValidationError("does not match")
+    if validator.is_type(instance, "string") and not METER.get().matches(matcher(pattern), instance):
+        yield ValidationError("does not match")
 
 
 def _pattern_properties(
@@ -87,11 +114,12 @@ def _pattern_properties(
 ) -> Iterator[ValidationError]:
     if not validator.is_type(instance, "object"):
         return
-    METER.get().spend(len(patterns) * len(instance))
+    meter = METER.get()
+    meter.spend(len(patterns) * len(instance))
     for pattern, schema in patterns.items():
-        matches = matcher(pattern)
+        compiled = matcher(pattern)
         for name, value in instance.items():
-            if matches(name):
+            if meter.matches(compiled, name):
                 yield from validator.descend(value, schema, path=name, schema_path=pattern)
 
 
@@ -103,14 +131,55 @@ def _additional_properties(
         return
     names = schema.get("properties", {})
     patterns = [matcher(pattern) for pattern in schema.get("patternProperties", {})]
-    METER.get().spend(len(patterns) * len(instance))
+    meter = METER.get()
+    meter.spend(len(patterns) * len(instance))
     for name, value in instance.items():
-        if name in names or any(matches(name) for matches in patterns):
+        if name in names or any(meter.matches(pattern, name) for pattern in patterns):
             continue
         if allowed is False:
             yield ValidationError("not allowed", path=(name,))
         else:
             yield from validator.descend(value, allowed, path=name)
+
+
+def _required(validator: Any, names: list[str], instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    """One error for each missing property, with its name for a message: `faults` reads it there."""
+    if validator.is_type(instance, "object"):
+        yield from (ValidationError(name) for name in names if name not in instance)
+
+
+def _enum(_validator: Any, options: list[Any], instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    """Metered on the way: an option may be as large as the schema."""
+    if isinstance(instance, str):
+        METER.get().spend(len(options) // 200)
+        is_among = instance in options
+    else:
+        is_among = any(_is_same(option, instance) for option in options)
+    if not is_among:
+        yield ValidationError("is not one of the options")
+
+
+def _const(_validator: Any, wanted: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    if not _is_same(wanted, instance):
+        yield ValidationError("is another value")
+
+
+_VALUES_PER_STEP = 8
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(one, list) and isinstance(other, list):
+        items, others = cast("list[Any]", one), cast("list[Any]", other)
+        METER.get().spend(1 + len(items) // _VALUES_PER_STEP)
+        return len(items) == len(others) and all(map(_is_same, items, others))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        members, others = cast("Mapping[str, Any]", one), cast("Mapping[str, Any]", other)
+        METER.get().spend(1 + len(members) // _VALUES_PER_STEP)
+        return members.keys() == others.keys() and all(
+            _is_same(members[name], others[name]) for name in members
+        )
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _multiple_of(validator: Any, divisor: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
@@ -177,6 +246,8 @@ def _bounded(draft: Any) -> Any:
     keywords: dict[str, Any] = dict(draft.VALIDATORS)
     replaced: Mapping[str, Any] = {
         "pattern": _pattern,
+        "enum": _enum,
+        "const": _const,
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
         "multipleOf": _multiple_of,
@@ -185,6 +256,8 @@ def _bounded(draft: Any) -> Any:
         "format": _format,
     }
     keywords |= {name: check for name, check in replaced.items() if name in keywords}
+    if "required" in keywords and draft is not Draft3Validator:
+        keywords["required"] = _required
     for name in ("unevaluatedItems", "unevaluatedProperties"):
         if name in keywords:
             keywords[name] = _unevaluated(keywords[name])

@@ -7,21 +7,34 @@ it does not take.
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
-Matcher = Callable[[str], bool]
-"""Whether a pattern occurs anywhere in a text."""
-
 _UNICODE_ESCAPE = re.compile(r"(\\\\)|\\u(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4}))")
 _MEMORY = 1 << 22
 """Bytes one compiled pattern may take."""
+_LARGEST = 10_000
+r"""Instructions one compiled pattern may have. The largest of 4,406 published tools has 367; `\p{L}` has 1,200."""
 
 
 class UnusablePatternError(ValueError):
     """A pattern that cannot be matched in linear time, or is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A compiled pattern."""
+
+    search: Callable[[str], object]
+    size: int
+    """Its instructions. Where RE2 has to give up its automaton, a match takes 10 to 25 ns for each and each character."""
+
+    def __call__(self, text: str) -> bool:
+        """Whether it occurs anywhere in `text`."""
+        return self.search(_encodable(text)) is not None
 
 
 @lru_cache(maxsize=2048)
@@ -37,12 +50,14 @@ def matcher(pattern: str) -> Matcher:
     options.never_capture = True
     options.max_mem = _MEMORY
     try:
-        search = engine.compile(_in_re2_words(pattern), options=options).search
+        compiled = engine.compile(_in_re2_words(pattern), options=options)
     except engine.error as error:
         raise UnusablePatternError(_reason(error)) from error
     except UnicodeEncodeError as error:
         raise UnusablePatternError("it holds half of a surrogate pair") from error
-    return lambda text: search(_encodable(text)) is not None
+    if compiled.programsize > _LARGEST:
+        raise UnusablePatternError(f"it compiles to more than {_LARGEST:,} instructions")
+    return Matcher(compiled.search, compiled.programsize)
 
 
 def _in_re2_words(pattern: str) -> str:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tool_registry.faults import Fault, pointer_of
-from tool_registry.spelling import near_misses
+from tool_registry.spelling import near_miss
 
 _SHOWN = 80
 """How much of a value is quoted, in characters."""
+_COMPARED = 128
+"""Names that a wrong one is compared with; among more, nobody is told what may be meant."""
 _SHOWN_OPTIONS = 12
 _SECRET = re.compile(r"pass|pwd|secret|token|key|credential|auth|cookie|cvv|\bpin\b|ssn", re.IGNORECASE)
 """Names of values that are never quoted. Wider than it need be: a hidden page token costs nothing."""
@@ -152,8 +154,8 @@ def _meant(fault: Fault) -> str:
     """What an unknown property was probably meant to be."""
     names: Mapping[str, Any] = fault.schema.get("properties", {})
     written = str(fault.path[-1])
-    if near := near_misses([written], names):
-        return f"; did you mean {near[written]}?"
+    if len(names) <= _COMPARED and (near := near_miss(written, (), names)):
+        return f"; did you mean {near}?"
     listed = ", ".join([*names][:_SHOWN_OPTIONS])
     return f"; there {'is' if len(names) == 1 else 'are'} {listed}" if names else "; there are none"
 

@@ -81,17 +81,35 @@ def view(catalog: Catalog, profile: Profile | None = None) -> View:
     )
 
 
-def unmatched_in(catalog: Catalog, profile: Profile) -> list[str]:
-    """The patterns and rewritten tools of `profile` that match nothing in `catalog`: most likely misspelt."""
-    kinds = (catalog.tools, catalog.prompts, catalog.resources, catalog.templates)
-    places = [_place(entry) for kind in kinds for entry in kind.values()]
+def unmatched_in(catalog: Catalog, profile: Profile, unlisted: Collection[str] = ()) -> list[str]:
+    """The patterns and rewritten tools of `profile` that match nothing in `catalog`: most likely misspelt.
+
+    Args:
+        catalog: what there is.
+        profile: what may be misspelt.
+        unlisted: upstreams of which nothing is known; what may match something of theirs is left out.
+    """
+    there = places(catalog)
     tools = {_place(tool) for tool in catalog.tools.values()}
     patterns = [
         pattern
         for pattern in (*profile.allow, *profile.deny)
-        if pattern != "*" and not any(fnmatchcase(place, pattern) for place in places)
+        if pattern != "*" and not any(fnmatchcase(place, pattern) for place in there)
     ]
-    return [*patterns, *(place for place in profile.tools if place not in tools)]
+    unmatched = dict.fromkeys((*patterns, *(place for place in profile.tools if place not in tools)))
+    return [each for each in unmatched if not any(_may_be_of(upstream, each) for upstream in unlisted)]
+
+
+def places(catalog: Catalog) -> list[str]:
+    """What patterns are held against: `<upstream>/<name>` of everything there is."""
+    kinds = (catalog.tools, catalog.prompts, catalog.resources, catalog.templates)
+    return [_place(entry) for kind in kinds for entry in kind.values()]
+
+
+def _may_be_of(upstream: str, pattern: str) -> bool:
+    """Whether the pattern can match anything of an upstream: `*` and `[` may reach beyond the first slash."""
+    head, slash, _ = pattern.partition("/")
+    return not slash or "*" in head or "[" in head or fnmatchcase(upstream, head)
 
 
 def _place(entry: Entry) -> str:

@@ -5,15 +5,15 @@ puts it right without putting anything else wrong. Valid arguments are never tou
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from tool_registry import spelling
-from tool_registry.edits import Edit, Repair, edits_of_value, ranked_edits, spelled_as
+from tool_registry.edits import Edit, Repair, edits_of_value, ranked_edits, spelled_as, steps_of
 from tool_registry.faults import Fault, Path
-from tool_registry.keywords import Meter, hashable
+from tool_registry.keywords import FULL, Effort, Meter, TooManyStepsError, hashable
 from tool_registry.problems import ArgumentProblem, problems_of
-from tool_registry.schema import CompiledSchema, UnusableSchemaError
+from tool_registry.schema import CompiledSchema, TooCostlyError, UnusableSchemaError
 from tool_registry.spelling import NOTHING
 
 _REPAIR_LIMIT = 32
@@ -34,18 +34,20 @@ class Checked:
     """What is still wrong; empty when `arguments` are valid."""
 
 
-def check(schema: CompiledSchema, arguments: Mapping[str, Any], *, repair: bool = True) -> Checked:
+def check(
+    schema: CompiledSchema, arguments: Mapping[str, Any], *, repair: bool = True, effort: Effort = FULL
+) -> Checked:
     """`arguments` checked, and repaired as far as that loses nothing. Idempotent; the original is left alone.
 
     Raises:
-        UnusableSchemaError: as `CompiledSchema.faults`.
+        UnusableSchemaError, TooCostlyError: as `CompiledSchema.faults`.
     """
     if schema.is_surely_valid and schema.is_surely_valid(arguments):
         return Checked(arguments)
-    faults = schema.faults(arguments)
+    faults = schema.faults(arguments, Meter(effort))
     if not faults:
         return Checked(arguments)
-    mended = _mended(schema, arguments) if repair else None
+    mended = _mended(schema, arguments, effort) if repair else None
     if mended:
         return Checked(mended.document, mended.repairs, problems_of(mended.faults))
     return Checked(arguments, problems=problems_of(faults))
@@ -74,11 +76,15 @@ class _Attempt:
     repairs: tuple[Repair, ...] = ()
 
 
-def _mended(schema: CompiledSchema, arguments: Mapping[str, Any]) -> _Attempt | None:
+def _mended(schema: CompiledSchema, arguments: Mapping[str, Any], effort: Effort) -> _Attempt | None:
     """The arguments with all repairs that can be made; None if there are none."""
-    mending = _Mending(schema)
+    mending = _Mending(schema, Meter(effort))
     try:
         return mending.below(_Attempt(arguments, mending.faults(arguments)))
+    except TooManyStepsError as error:
+        if effort != FULL:
+            raise TooCostlyError from error
+        return None
     except UnusableSchemaError:
         return None  # the search takes too many steps: the arguments stand as they came
 
@@ -88,7 +94,7 @@ class _Mending:
     """The search for repairs of one call. All its checks share the steps of one."""
 
     schema: CompiledSchema
-    meter: Meter = field(default_factory=Meter)
+    meter: Meter
     left: int = _REPAIR_LIMIT
 
     def faults(self, document: Any) -> list[Fault]:
@@ -106,6 +112,7 @@ class _Mending:
     def _at_once(self, attempt: _Attempt, path: Path) -> _Attempt | None:
         """All values of another type that are spelled out, in one go: a list of a thousand numbers in quotes."""
         faults = [fault for fault in attempt.faults if fault.keyword == "type" and _is_below(fault, path)]
+        self.meter.spend(sum(map(steps_of, faults)))
         edits = {edit.path: edit for fault in faults for edit in edits_of_value(fault)}
         return _better(attempt, self._edited(attempt, edits.values())) if len(edits) > 1 else None
 
@@ -129,7 +136,7 @@ class _Mending:
             tried = [self._tried(attempt, plan, fault.path, depth) for plan in plans]
             yield [way for way in tried if way]
             return
-        for edits in ranked_edits(fault, self.schema.declared_names):
+        for edits in self._edits(fault):
             tried = [self._tried(attempt, [edit], edit.path, depth) for edit in edits]
             yield [way for way in tried if way]
 
@@ -137,12 +144,16 @@ class _Mending:
         """Edits for all that is wrong by one alternative; empty if one thing cannot be edited, or in two ways."""
         plan: dict[Path, Edit] = {}
         for fault in branch:
-            ranks = [rank for rank in ranked_edits(fault, self.schema.declared_names) if rank]
+            ranks = [rank for rank in self._edits(fault) if rank]
             if not ranks or len(ranks[0]) > 1:
                 return []
             (edit,) = ranks[0]
             plan.setdefault(edit.path, edit)
         return [*plan.values()]
+
+    def _edits(self, fault: Fault) -> Iterator[list[Edit]]:
+        self.meter.spend(steps_of(fault))
+        return ranked_edits(fault, self.schema.declared_names)
 
     def _tried(self, attempt: _Attempt, edits: list[Edit], path: Path, depth: int) -> _Attempt | None:
         """The attempt with these edits, and the repairs they call for at or below `path`; None if no better."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, cast
 
 NOTHING: Final = object()
@@ -135,6 +136,7 @@ def _as_text(value: Any) -> str | None:
     return json.dumps(value) if isinstance(value, bool | int | float | None) else None
 
 
+@lru_cache(maxsize=8192)
 def plain_name(name: str) -> str:
     """A name without case and separators: `file_name`, `fileName` and `File Name` are one."""
     return _WORD_JOINTS.sub("", name.strip()).casefold()
@@ -148,7 +150,7 @@ def is_near(written: str, name: str) -> bool:
     one, other = plain_name(written), plain_name(name)
     if one == other:
         return True
-    long = min(len(one), len(other)) >= _NAME_LENGTH
+    long = min(len(one), len(other)) >= _NAME_LENGTH and abs(len(one) - len(other)) <= 1
     return long and one[0] == other[0] and _digits(one) == _digits(other) and _is_one_slip(one, other)
 
 
@@ -166,12 +168,11 @@ def _is_one_slip(one: str, other: str) -> bool:
     return here[1:] == there[1:] or (here[2:] == there[2:] and here[:2] == there[1::-1])
 
 
-def near_misses(unknown: Iterable[str], absent: Iterable[str]) -> Mapping[str, str]:
-    """Unknown names → the absent ones they miss, where neither has another to be taken for."""
-    unknown, absent = list(unknown), list(absent)
-    pairs = [(written, name) for written in unknown for name in absent if is_near(written, name)]
-    from_, to = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    return {written: name for written, name in pairs if from_.count(written) == 1 and to.count(name) == 1}
+def near_miss(written: str, unknown: Iterable[str], absent: Iterable[str]) -> str | None:
+    """The one of the `absent` names that `written` misses, where neither has another to be taken for."""
+    near = [name for name in absent if is_near(written, name)]
+    is_sole = len(near) == 1 and not any(is_near(other, near[0]) for other in unknown if other != written)
+    return near[0] if is_sole else None
 
 
 def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:

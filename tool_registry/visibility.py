@@ -25,8 +25,13 @@ def visible(offer: Offer, allow: Sequence[str], deny: Sequence[str]) -> Offer:
 
 def unmatched(offer: Offer, patterns: Iterable[str]) -> list[str]:
     """The patterns that match none of the offer's tools: most likely misspelt."""
-    names = [tool["name"] for tool in offer.tools if not _nameless(tool)]
+    names = names_of(offer)
     return [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in names)]
+
+
+def names_of(offer: Offer) -> list[str]:
+    """The names of the offer's tools."""
+    return [tool["name"] for tool in offer.tools if not _nameless(tool)]
 
 
 def _nameless(tool: Definition) -> bool:

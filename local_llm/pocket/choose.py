@@ -1,18 +1,19 @@
 """Choosing among tools: how much of a task each tool and its filled parameters explain.
 
-The other part a learned model replaces: anything with the signature of `judge` will do.
+These are the rules behind `seams.Judge`, which a learned model may replace.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from local_llm.pocket.earlier import context_words
 from local_llm.pocket.fill import Filling
 from local_llm.pocket.mention import Stretch
 from local_llm.pocket.request import reservations
 from local_llm.pocket.spans import Kind
 from local_llm.pocket.task_reading import TaskReading, Token
 from local_llm.pocket.tool_reading import ToolReading
-from local_llm.pocket.vocabulary import FILLER, SLIGHT, VERBS, same_meaning
+from local_llm.pocket.vocabulary import DEEDS, FILLER, SLIGHT, VERBS, same_meaning
 
 _BY_FILLED_NAME = 0.9
 _BY_FILLED_DESCRIPTION = 0.75
@@ -52,10 +53,16 @@ class Fit:
     """Words of the task that nothing explains, and the kinds of values that no parameter took."""
     reservations: tuple[str, ...]
     """What makes the task something other than one plain request for this tool."""
+    agrees: bool = True
+    """Whether the tool's name says what the task wants done, as far as either says it."""
 
 
-def judge(task: TaskReading, filling: Filling, taken: Sequence[Stretch] = ()) -> Fit:
-    """How well the tool of `filling` suits `task`; `taken` are stretches of text that speak of the server."""
+def judge(task: TaskReading, fillings: Sequence[Filling], taken: Sequence[Stretch] = ()) -> tuple[Fit, ...]:
+    """How well the tool of each of `fillings` suits `task`; `taken` are stretches of text that speak of the server."""
+    return tuple(_fit(task, filling, taken) for filling in fillings)
+
+
+def _fit(task: TaskReading, filling: Filling, taken: Sequence[Stretch]) -> Fit:
     tool = filling.tool
     content = [
         token
@@ -70,10 +77,18 @@ def judge(task: TaskReading, filling: Filling, taken: Sequence[Stretch] = ()) ->
     required = sum(slot.required for slot in tool.slots)
     filled = 1 - len(filling.missing) / required if required else 1.0
     score = _COVERED * covered + _SAID * _said(task, filling) + _FILLED * filled
-    score *= _verb_agreement(content, tool)
+    agreement = _verb_agreement(content, tool)
+    score *= agreement
     score -= _UNUSED_VALUE * len(unused) + _DEPRECATED * tool.deprecated
     leftover = (token.text for token in content if explained[token] < _UNEXPLAINED_BELOW)
-    return Fit(filling, max(score, 0.0), covered, (*leftover, *unused), tuple(reservations(task, filling)))
+    return Fit(
+        filling,
+        max(score, 0.0),
+        covered,
+        (*leftover, *unused),
+        tuple(reservations(task, filling)),
+        agrees=agreement == 1.0 and not _wants_another_deed(content, tool),
+    )
 
 
 def _content(task: TaskReading) -> list[Token]:
@@ -110,11 +125,11 @@ def _unused_values(task: TaskReading, filling: Filling, taken: Sequence[Stretch]
 
 def _said(task: TaskReading, filling: Filling) -> float:
     """The share of the tool's name that the task says, in the same words or others of the same meaning."""
-    heard = {token.stem for token in _content(task)} | _hinted(filling)
+    heard = {token.stem for token in _content(task)} | _hinted(filling) | context_words(task.text, task.steps)
     meant = {other for stem in heard for other in same_meaning(stem)}
     if not _QUESTIONS.isdisjoint(task.indices):
         meant.add("get")
-    weights = {stem: _SLIGHT_WEIGHT if stem in SLIGHT else 1.0 for stem in filling.tool.name}
+    weights = {stem: _SLIGHT_WEIGHT if stem in SLIGHT else 1.0 for stem in sorted(filling.tool.name)}
     said = sum(w * (1.0 if s in heard else 0.9 if s in meant else 0.0) for s, w in weights.items())
     return said / sum(weights.values()) if weights else 0.0
 
@@ -123,6 +138,12 @@ def _hinted(filling: Filling) -> set[str]:
     names = [str(claim.value).rpartition("/")[2] for claim in filling.claims if Kind.PATH in claim.slot.kinds]
     endings = {name.rpartition(".")[2].lower() if "." in name else "" for name in names}
     return {stem for stem, known in _HINTS.items() if endings & known}
+
+
+def _wants_another_deed(content: Sequence[Token], tool: ToolReading) -> bool:
+    """Whether the task begins with a deed that nothing in the tool's definition speaks of: "delete" of a listing."""
+    verb = next((token.stem for token in content[:2] if token.stem in DEEDS), None)
+    return verb is not None and not any(tool.explains.get(stem, 0.0) for stem in same_meaning(verb))
 
 
 def _verb_agreement(content: Sequence[Token], tool: ToolReading) -> float:

@@ -1,22 +1,24 @@
 """Filling the parameters of one tool: claims go in, the best set of claims that share no text comes out."""
 
+import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from local_llm.pocket.claims import find_claims
-from local_llm.pocket.evidence import GUESS, SURE, Claim
+from local_llm.pocket.earlier import carried
+from local_llm.pocket.evidence import BESIDE, GUESS, OPEN_KINDS, PENDING, SURE, Claim
 from local_llm.pocket.mention import Stretch
 from local_llm.pocket.slots import Slot
+from local_llm.pocket.spans import Kind
 from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.tool_reading import ToolReading
-
-FindClaims = Callable[[TaskReading, ToolReading], Sequence[Claim]]
-"""Where claims come from; the seam for a learned model."""
+from tool_registry.search import words
 
 _SENTENCE_END = re.compile(r"[.!?\n]\s")
+_FOLDERS = frozenset(words("folder directory dir"))
+_FOLDER_NOUN = re.compile(r"\s+(?:folder|directory|dir)$|^(?:folder|directory|dir)\s+", re.IGNORECASE)
 _BEAM = 16
 _CLAIMS_PER_SLOT = 5
 _REQUIRED_BONUS = 0.2
@@ -37,7 +39,15 @@ class Filling:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        return {**{claim.slot.name: claim.value for claim in self.claims}, **self.answered}
+        arguments: dict[str, Any] = {}
+        for claim in self.claims:
+            if claim.value is not PENDING:
+                *objects, name = claim.slot.path
+                target = arguments
+                for key in objects:
+                    target = target.setdefault(key, {})
+                target[name] = claim.value
+        return {**arguments, **self.answered}
 
     @property
     def weakest(self) -> float:
@@ -52,8 +62,8 @@ class Filling:
 def fill(
     task: TaskReading,
     tool: ToolReading,
+    found: Sequence[Claim],
     answers: Mapping[str, Any] | None = None,
-    find: FindClaims = find_claims,
     taken: Sequence[Stretch] = (),
 ) -> Filling:
     """The parameters of `tool` filled from `task`.
@@ -61,24 +71,64 @@ def fill(
     Args:
         task: the task.
         tool: the tool.
+        found: the claims of its parameters on what stands in the task, overlapping ones included.
         answers: values the user gave for parameters; those of other tools are passed over.
-        find: where claims come from.
         taken: stretches of the text that are no values, such as the mention of a server.
     """
-    answered = {slot.name: answers[slot.name] for slot in tool.slots if answers and slot.name in answers}
-    open_slots = [slot for slot in tool.slots if slot.name not in answered]
+    names = dict.fromkeys(slot.path[0] for slot in tool.slots)
+    answered = {name: answers[name] for name in names if answers and name in answers}
+    open_slots = [slot for slot in tool.slots if slot.path[0] not in answered]
     by_slot: dict[str, list[Claim]] = defaultdict(list)
-    for claim in find(task, tool):
+    for claim in found:
         floor = GUESS if claim.slot.required else SURE
         if claim.weight >= floor and not any(_overlap(claim, start, end) for start, end in taken):
             by_slot[claim.slot.name].append(claim)
     claims = _assign(open_slots, by_slot)
     missing = [slot for slot in open_slots if slot.required and all(c.slot.name != slot.name for c in claims)]
+    for slot in tuple(missing) if task.steps else ():
+        if known := carried(slot, task.text, task.steps):
+            claims, missing = (*claims, known), [other for other in missing if other is not slot]
+    if len(missing) == 1 and (only := _only_one_left(task, missing[0], claims, taken)):
+        claims, missing = (*claims, only), []
     if len(missing) == 1 and (rest := _rest(task, tool, missing[0], claims, taken)):
         claims, missing = (*claims, rest), []
+    claims = tuple(_into_folder(claim, claims, task) for claim in claims)
     order = {slot.name: index for index, slot in enumerate(tool.slots)}
     claims = tuple(sorted(claims, key=lambda claim: order[claim.slot.name]))
-    return Filling(tool, claims, tuple(slot.name for slot in missing), answered)
+    pending = [claim.slot.path[0] for claim in claims if claim.value is PENDING]
+    absent = dict.fromkeys((*(slot.path[0] for slot in missing), *pending))
+    return Filling(tool, _whole_objects(tool, claims, absent), tuple(absent), answered)
+
+
+def _into_folder(claim: Claim, claims: Sequence[Claim], task: TaskReading) -> Claim:
+    """The claim of a destination that the text calls a folder, with the name of the file that goes there added."""
+    slot = claim.slot
+    if not (slot.goal and isinstance(claim.value, str) and _is_called_folder(claim, task)):
+        return claim
+    moved = [other.value for other in claims if other.slot.origin and isinstance(other.value, str)]
+    if len(moved) != 1 or "." not in posixpath.basename(moved[0]):
+        return claim
+    folder = _FOLDER_NOUN.sub("", claim.value).strip("'\"/ ") if not claim.quoted else claim.value.rstrip("/")
+    path = posixpath.join(
+        "/" + folder if claim.value.startswith("/") else folder, posixpath.basename(moved[0])
+    )
+    return replace(claim, value=path, why="the file's name in that folder")
+
+
+def _is_called_folder(claim: Claim, task: TaskReading) -> bool:
+    after = task.after(claim.end, 1)
+    before = task.before(claim.start, 1)
+    called = any(token.stem in _FOLDERS for token in (*after, *before))
+    return called or str(claim.value).endswith("/") or bool(_FOLDER_NOUN.search(str(claim.value)))
+
+
+def _whole_objects(tool: ToolReading, claims: Sequence[Claim], absent: Collection[str]) -> tuple[Claim, ...]:
+    """`claims` without those on members of objects that would lack what they require."""
+    given = {claim.slot.path for claim in claims}
+    broken = {
+        slot.path[0] for slot in tool.slots if slot.needed and len(slot.path) > 1 and slot.path not in given
+    } | set(absent)
+    return tuple(claim for claim in claims if len(claim.slot.path) == 1 or claim.slot.path[0] not in broken)
 
 
 def _assign(slots: Sequence[Slot], by_slot: dict[str, list[Claim]]) -> tuple[Claim, ...]:
@@ -97,6 +147,26 @@ def _assign(slots: Sequence[Slot], by_slot: dict[str, list[Claim]]) -> tuple[Cla
         ]
         beam = sorted((*beam, *grown), key=lambda state: -state[0])[:_BEAM]
     return beam[0][1]
+
+
+def _only_one_left(
+    task: TaskReading, slot: Slot, claims: Sequence[Claim], taken: Sequence[Stretch]
+) -> Claim | None:
+    """The one name, quote or id that no parameter took, for the one required text that is absent."""
+    if not slot.textual or slot.options or slot.kinds - OPEN_KINDS:
+        return None
+    spans = [span for span in task.spans if span.quoted or span.kind is Kind.IDENTIFIER]
+    left = [
+        span
+        for span in dict.fromkeys((*spans, *task.names))
+        if not any(_overlap(claim, span.start, span.end) for claim in claims)
+        and not any(start < span.end and span.start < end for start, end in taken)
+    ]
+    if len(left) != 1 or left[0].kind is Kind.REFERENCE or (slot.running and not left[0].quoted):
+        return None
+    return Claim(
+        slot, left[0].start, left[0].end, left[0].text, BESIDE, "the only value left", left[0].quoted
+    )
 
 
 def _rest(

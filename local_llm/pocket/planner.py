@@ -1,14 +1,21 @@
 """The pocket planner: reads a task, fills each likely tool, judges the fits, and says how sure it is."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from local_llm.plan import Call, NoPlan, Plan, Task
+from local_llm.plan import Call, Finished, NoPlan, Plan, Task
 from local_llm.pocket.choose import Fit, judge
 from local_llm.pocket.claims import find_claims
-from local_llm.pocket.evidence import SURE
-from local_llm.pocket.fill import Filling, FindClaims, fill
-from local_llm.pocket.mention import Stretch, named_server
+from local_llm.pocket.clauses import clauses
+from local_llm.pocket.confidence import Confidence, shipped
+from local_llm.pocket.correct import corrected
+from local_llm.pocket.dates import said_now
+from local_llm.pocket.fill import fill
+from local_llm.pocket.mention import named_server
+from local_llm.pocket.seams import FindClaims, Judge
+from local_llm.pocket.steps import NextStep, next_step
 from local_llm.pocket.task_reading import TaskReading
 from local_llm.pocket.tool_reading import ToolReading, read_tool
 from tool_registry import Candidate, ToolEntry
@@ -19,58 +26,72 @@ LONGEST_TASK = 2000
 MOST_VALUES = 60
 """Most numbers, paths, quotes and the like in a task that is planned here."""
 
-Judge = Callable[[TaskReading, Filling, tuple[Stretch, ...]], Fit]
+Clock = Callable[[], datetime]
+"""What time it is for the person who gives the task, local to them."""
 
-_LEAST = 0.42
-"""The fit below which no candidate is taken for the task's tool."""
+_LEAST, _LEAST_AHEAD, _LEAST_OF_OTHER_DEED = 0.3, 0.2, 0.42
+"""The fit below which no candidate is taken for the task's tool: in general, ahead of all others, and where it does
+another thing than the task wants done."""
+_AHEAD = 0.05
 _TIE = 0.04
-_CLEAR = 0.15
-"""Lead over the second fit: below the first number a tie, from the second on clear."""
-_WHOLE = 0.85
-"""The fit from which on a tool is as sure as it gets."""
-_MOST = 0.95
-"""Nothing read without a model is surer than this."""
+"""Lead over the second fit below which two tools fit alike."""
+_SAME_SERVER = 0.1
+"""What a tool of the server of the step before has over another that fits as well."""
 _KNOWN_LIMIT = 4096
 
 
 class PocketPlanner:
     """Plans from the words of the task and the tools' own schemas, in milliseconds, without a model.
 
-    `confidence` is a plain score, not a probability: high when the tool's words are in the task and every
-    value has evidence, low on near-ties, leftover words and guesses. Calibration comes after it.
+    `confidence` is a calibrated probability; `docs/confidence.md` says of what, and how well it holds.
     """
 
     name = "pocket"
 
-    def __init__(self, find: FindClaims = find_claims, judge: Judge = judge) -> None:
+    def __init__(
+        self,
+        find: FindClaims = find_claims,
+        judge: Judge = judge,
+        confidence: Confidence | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        """A planner.
+
+        Args:
+            find: where claims come from.
+            judge: how well filled tools suit a task.
+            confidence: how sure a plan is; None for the one that is shipped.
+            clock: what time it is for the user; None for one who does not know.
+        """
         self._find = find
         self._judge = judge
+        self._confidence = confidence or shipped()
+        self._clock = clock
         self._known: dict[int, ToolReading] = {}
 
-    async def plan(self, task: Task, candidates: Sequence[Candidate]) -> Plan | NoPlan:
-        """The call among `candidates` that the task asks for, or why there is none. Never raises."""
+    async def plan(self, task: Task, candidates: Sequence[Candidate]) -> Plan | NoPlan | Finished:
+        """The call among `candidates` that comes next for the task, or why there is none. Never raises."""
         if len(task.text) > LONGEST_TASK:
             return self._none(f"a task of {len(task.text)} characters is too long to plan here", candidates)
+        if task.corrects:
+            return corrected(self.name, task, candidates)
+        step = next_step(task)
+        if step is None:
+            return Finished(self.name, f"each of the {len(clauses(task.text))} steps of the task is done")
         if not candidates:
             return self._none("no tool shares a word with the task", candidates)
-        return self._plan(task, candidates)
+        return self._plan(task, step, candidates)
 
-    def _plan(self, task: Task, candidates: Sequence[Candidate]) -> Plan | NoPlan:
-        reading = TaskReading(task.text)
+    def _plan(self, task: Task, step: NextStep, candidates: Sequence[Candidate]) -> Plan | NoPlan:
+        _, now = said_now(task.text, self._clock() if self._clock else None)
+        text, _ = said_now(step.text, None)
+        reading = TaskReading(text, step.done, now)
         if len(reading.spans) > MOST_VALUES:
             return self._none(f"{len(reading.spans)} values are too many to place in one call", candidates)
-        server, mention = named_server(task.text, (candidate.tool.upstream for candidate in candidates))
-        fits = sorted(
-            (
-                self._fit(reading, candidate.tool, task.answers, (mention,))
-                for candidate in candidates
-                if server in {None, candidate.tool.upstream}
-            ),
-            key=lambda fit: -fit.score,
-        )
+        fits = self._fits(reading, step, task.answers, candidates)
         best = fits[0]
-        others = _alternatives(fits, candidates)
-        if best.score < _LEAST:
+        if not _is_fit(best, _rival(best, fits)):
             named = best.filling.tool.tool.qualified
             return self._none(
                 f"no tool fits; the nearest, {named}, leaves {_listed(best.leftover)} open", candidates
@@ -78,18 +99,34 @@ class PocketPlanner:
         rival = _rival(best, fits)
         return Plan(
             call=Call(best.filling.tool.tool, best.filling.arguments),
-            confidence=_confidence(best, rival),
+            confidence=self._confidence(best, rival),
             planner=self.name,
-            reason=_reason(best, rival),
+            reason=step.numbered(_reason(best, rival)),
             missing=best.filling.missing,
-            alternatives=others,
+            alternatives=_alternatives(fits, candidates),
+            last=step.last,
         )
 
-    def _fit(
-        self, reading: TaskReading, tool: ToolEntry, answers: Mapping[str, Any], taken: tuple[Stretch, ...]
-    ) -> Fit:
-        filling = fill(reading, self._read(tool), answers, self._find, taken)
-        return self._judge(reading, filling, taken)
+    def _fits(
+        self,
+        reading: TaskReading,
+        step: NextStep,
+        answers: Mapping[str, Any],
+        candidates: Sequence[Candidate],
+    ) -> list[Fit]:
+        """How each candidate fits the step, best first: those of the server it names, or of the one named before it."""
+        server, mention = named_server(reading.text, (candidate.tool.upstream for candidate in candidates))
+        tools = [self._read(c.tool) for c in candidates if server in {None, c.tool.upstream}]
+        found = self._find(reading, tools)
+        fillings = [
+            fill(reading, tool, claims, answers, (mention,))
+            for tool, claims in zip(tools, found, strict=True)
+        ]
+        fits = sorted(self._judge(reading, fillings, (mention,)), key=lambda fit: -fit.score)
+        if server is None and step.done:
+            before, _ = named_server(step.before, (candidate.tool.upstream for candidate in candidates))
+            return _preferring(fits, before or step.done[-1].call.tool.upstream, only=before is not None)
+        return fits
 
     def _read(self, tool: ToolEntry) -> ToolReading:
         """The tool's reading, kept for as long as this very entry is in use."""
@@ -104,23 +141,29 @@ class PocketPlanner:
         return NoPlan(self.name, reason, tuple(candidates))
 
 
+def _is_fit(best: Fit, rival: Fit | None) -> bool:
+    """Whether `best` suits the task well enough to be proposed at all."""
+    if not best.agrees:
+        return best.score >= _LEAST_OF_OTHER_DEED
+    ahead = rival is None or best.score - rival.score >= _AHEAD
+    return best.score >= (_LEAST_AHEAD if ahead else _LEAST)
+
+
+def _preferring(fits: Sequence[Fit], upstream: str, *, only: bool) -> list[Fit]:
+    """The fits with those of `upstream` first where they are about as good; nothing but them if `only` and one fits."""
+    own = [fit for fit in fits if fit.filling.tool.tool.upstream == upstream]
+    if only and own and own[0].score >= _LEAST:
+        return own
+    preferred = (
+        replace(fit, score=fit.score + _SAME_SERVER) if fit.filling.tool.tool.upstream == upstream else fit
+        for fit in fits
+    )
+    return sorted(preferred, key=lambda fit: -fit.score)
+
+
 def _rival(best: Fit, fits: Sequence[Fit]) -> Fit | None:
     """The best other tool; one that calls itself deprecated is none."""
     return next((fit for fit in fits if fit is not best and not fit.filling.tool.deprecated), None)
-
-
-def _confidence(best: Fit, rival: Fit | None) -> float:
-    """How sure the plan is, in [0, 1]; uncalibrated."""
-    lead = best.score - rival.score if rival else 1.0
-    clear = min(max((lead - _TIE) / (_CLEAR - _TIE), 0.0), 1.0)
-    confidence = _MOST * min(best.score / _WHOLE, 1.0) * (0.55 + 0.45 * clear)
-    if best.filling.weakest < SURE:
-        confidence *= 0.55
-    if best.leftover:
-        confidence *= 0.62 * 0.8 ** (len(best.leftover) - 1)
-    if best.reservations:
-        confidence *= 0.5
-    return round(confidence, 3)
 
 
 def _reason(best: Fit, rival: Fit | None) -> str:

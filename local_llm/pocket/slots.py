@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from local_llm.pocket.spans import Kind
@@ -37,12 +37,25 @@ _KINDS_BY_FORMAT = {
 _CLOCK = re.compile(r"\bHH:MM|24-hour", re.IGNORECASE)
 _KINDS_BY_DESCRIPTION = (
     (Kind.DATETIME, re.compile(r"\bISO.?8601\b|date-?time|timestamp", re.IGNORECASE)),
-    (Kind.DATE, re.compile(r"YYYY-MM-DD|\bISO dates?\b")),
+    (Kind.DATE, re.compile(r"YYYY-MM-DD|%Y-%m-%d|\bISO dates?\b")),
     (Kind.TIME, _CLOCK),
     (Kind.TIMEZONE, re.compile(r"\bIANA\b")),
     (Kind.URL, re.compile(r"^(?:the )?(?:full )?url\b", re.IGNORECASE)),
     (Kind.PATH, re.compile(r"^(?:the )?(?:absolute |relative |full |file )*path\b", re.IGNORECASE)),
 )
+ISO = "ISO 8601"
+"""A form of dates: with the time where one is said, else without."""
+_FORMS = (
+    ("%Y-%m-%d", re.compile(r"YYYY-MM-DD|%Y-%m-%d|\b\d{4}-\d\d-\d\d\b", re.IGNORECASE)),
+    (ISO, re.compile(r"\bISO.?8601\b|\bISO dates?\b", re.IGNORECASE)),
+    ("%m/%d/%Y", re.compile(r"MM/DD/YYYY", re.IGNORECASE)),
+    ("%d/%m/%Y", re.compile(r"DD/MM/YYYY", re.IGNORECASE)),
+    ("%d-%m-%Y", re.compile(r"DD-MM-YYYY", re.IGNORECASE)),
+    ("%d.%m.%Y", re.compile(r"DD\.MM\.YYYY", re.IGNORECASE)),
+    ("%Y/%m/%d", re.compile(r"YYYY/MM/DD", re.IGNORECASE)),
+)
+"""Forms of dates for strftime, and how descriptions ask for them."""
+_WHOLE = re.compile(r"YYYY-MM-DD[T ]HH|%Y-%m-%d[T ]%H|\d{4}-\d\d-\d\dT\d\d", re.IGNORECASE)
 _DATED = frozenset({Kind.DATE, Kind.DATETIME})
 _FREE = frozenset(
     "text content contents message body query search prompt task description question comment note insight data "
@@ -54,6 +67,15 @@ _GROUP = re.compile(
 )
 _EXAMPLES = re.compile(r"\s*(?:e\.?g|i\.?e|for example|such as|like)\b", re.IGNORECASE)
 _NOT_OPTIONS = re.compile(r"(?:optional|required|defaults?\b.*|etc\.?|\d+-\d+)$", re.IGNORECASE)
+_ORIGIN_SAID = re.compile(
+    r"\b(?:from|depart\w*|leaving|origin|start(?:s|ing)? (?:at|in|point))\b(?! which)", re.IGNORECASE
+)
+_GOAL_SAID = re.compile(
+    r"\b(?:to$|going to|flying to|travel(?:l?ing)? to|headed to|heading to|destination|arriv\w*|drop-?off|ends? (?:at|in))\b",
+    re.IGNORECASE,
+)
+_ENDS_SAID_WITHIN = 120
+_JOINED = re.compile(r"\bcomma[- ](?:separated|delimited)", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s*(?:,|\||/|\bor\b|;)\s*")
 _OPTION = re.compile(r"[A-Za-z][\w.+-]+")
 _DESCRIPTION_READ = 2000
@@ -62,10 +84,15 @@ _DESCRIPTION_READ = 2000
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One parameter."""
+    """One parameter, or one member of a parameter that is an object."""
 
     name: str
+    """Its name; a member's is that of its object, a dot, and its own."""
+    path: tuple[str, ...]
+    """Where its value stands in the arguments: its name, or the object's and the member's."""
     required: bool
+    needed: bool
+    """Whether the object that it is a member of cannot do without it; `required` for a parameter itself."""
     types: frozenset[str]
     """JSON types but null; empty when the schema allows any."""
     options: tuple[str | int | float, ...]
@@ -84,8 +111,18 @@ class Slot:
     """Words that may announce its value, each with its rank among the parameters so announced, 0 the likeliest."""
     clock: bool
     """Whether times are wanted in 24 hours."""
+    dated: str
+    """The form that dates are wanted in, for strftime; empty when none is said, and dates stay as written."""
+    whole: bool
+    """Whether a time of day has to stand with the date."""
+    origin: bool
+    """Whether it is where something comes from or begins."""
+    goal: bool
+    """Whether it is where something goes or ends."""
     item: "Slot | None"
     """For an array of plain values, what one item is."""
+    joined: bool
+    """Whether it is one text that lists several values, with commas between them."""
     minimum: float
     maximum: float
 
@@ -96,16 +133,6 @@ class Slot:
     @property
     def textual(self) -> bool:
         return not self.types or "string" in self.types
-
-    @property
-    def origin(self) -> bool:
-        """Whether it is where something comes from or begins."""
-        return not self.parts.isdisjoint(ORIGIN_NAMES)
-
-    @property
-    def goal(self) -> bool:
-        """Whether it is where something goes or ends."""
-        return not self.parts.isdisjoint(GOAL_NAMES)
 
     @property
     def free(self) -> bool:
@@ -127,10 +154,13 @@ def read_slot(name: str, schema: Schema, *, required: bool) -> Slot:
     parts = frozenset(part.lower() for part in _NAME_PART.findall(name)) | {name.lower()}
     stems = frozenset(words(name))
     kinds = _kinds(parts, schema, description)
+    origin, goal = _ends(parts, description)
     listed = types == frozenset({"string"}) and not kinds and not declared
     return Slot(
         name=name,
+        path=(name,),
         required=required,
+        needed=required,
         types=types,
         options=declared or (_described_options(description[:_DESCRIPTION_READ]) if listed else ()),
         closed=bool(declared),
@@ -139,13 +169,45 @@ def read_slot(name: str, schema: Schema, *, required: bool) -> Slot:
         about=frozenset(words(description)),
         kinds=kinds,
         announcers=tuple(_announcers(parts)),
-        clock=bool(_CLOCK.search(description)),
+        origin=origin,
+        goal=goal,
+        clock=bool(_CLOCK.search(description)) or schema.get("format") == "time",
+        dated=next((form for form, pattern in _FORMS if pattern.search(description)), "")
+        or ("%Y-%m-%d" if str(schema.get("format")) in {"date", "date-time"} else ""),
+        whole=schema.get("format") == "date-time" or bool(_WHOLE.search(description)),
         item=next(
             (_item(name, branch, description) for branch in branches if "array" in _types(branch)), None
         ),
+        joined=types == frozenset({"string"}) and bool(_JOINED.search(description)),
         minimum=_bound(branches, "minimum", float("-inf")),
         maximum=_bound(branches, "maximum", float("inf")),
     )
+
+
+def read_slots(name: str, schema: Schema, *, required: bool) -> tuple[Slot, ...]:
+    """The parameter `name`; where it is an object with declared members, those of them that hold plain values."""
+    members = schema.get("properties")
+    if "object" not in _types(schema) or not isinstance(members, Mapping):
+        return (read_slot(name, schema, required=required),)
+    wanted = schema.get("required")
+    needed = cast("list[object]", wanted) if isinstance(wanted, list) else []
+    told = str(schema.get("description") or "")
+    slots: list[Slot] = []
+    for member, about in cast("Mapping[str, object]", members).items():
+        if not isinstance(about, Mapping):
+            continue
+        slot = read_slot(member, cast("Schema", about), required=required and member in needed)
+        context = frozenset(words(f"{name} {told}"))
+        slots.append(
+            replace(
+                slot,
+                name=f"{name}.{member}",
+                path=(name, member),
+                needed=member in needed,
+                about=slot.about | context,
+            )
+        )
+    return tuple(slots) or (read_slot(name, schema, required=required),)
 
 
 def _item(name: str, schema: Schema, description: str) -> Slot | None:
@@ -194,6 +256,15 @@ def _kinds(parts: frozenset[str], schema: Schema, description: str) -> frozenset
     if Kind.TIMEZONE in found:
         found.discard(Kind.TIME)
     return frozenset(found | _DATED if found & _DATED else found)
+
+
+def _ends(parts: frozenset[str], description: str) -> tuple[bool, bool]:
+    """Whether the parameter is where something begins, and whether it is where it ends: by its name, else its description."""
+    origin, goal = not parts.isdisjoint(ORIGIN_NAMES), not parts.isdisjoint(GOAL_NAMES)
+    if origin or goal or len(description) > _ENDS_SAID_WITHIN:
+        return origin, goal
+    origin, goal = bool(_ORIGIN_SAID.search(description)), bool(_GOAL_SAID.search(description))
+    return (origin, goal) if origin != goal else (False, False)
 
 
 def _announcers(parts: frozenset[str]) -> Iterator[tuple[str, int]]:

@@ -19,6 +19,8 @@ class Kind(StrEnum):
     NUMBER = "number"
     IDENTIFIER = "identifier"
     TEXT = "text"
+    REFERENCE = "reference"
+    """Words such as "it" or "that folder", which stand for a value of an earlier step."""
 
     @property
     def article(self) -> str:
@@ -36,8 +38,11 @@ class Span:
     text: str
     """The value as written, without the quotes around it."""
     value: str | int | float
-    """The typed reading: a number for NUMBER, `HH:MM[:SS]` in 24 hours for TIME, else `text`."""
+    """The typed reading: a number for NUMBER, `HH:MM[:SS]` in 24 hours for TIME, ISO 8601 for DATE and DATETIME
+    where it is known, else `text`."""
     quoted: bool = False
+    doubtful: bool = False
+    """Whether people do not agree how it is to be read: "next friday"."""
 
 
 _AREAS = "Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe|Indian|Pacific|Etc"
@@ -55,10 +60,16 @@ _TENS: dict[str, int] = dict(
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _WORD = "|".join((*_TENS, *sorted(_UNITS, key=len, reverse=True)))
 _SCALE = "|".join(_SCALES)
+_DOZEN = {"dozen": 12}
 
 # "one" is a pronoun unless a noun follows it.
 _NOUN = r"\s+(?!(?:of|for|to|at|in|on|by|with|from|that|which|who|is|was|and|or|more|another)\b)[a-z]"
-_KIND_OF_GROUP = {"spelled": Kind.NUMBER, "web": Kind.URL, "address": Kind.IDENTIFIER}
+_KIND_OF_GROUP = {
+    "spelled": Kind.NUMBER,
+    "web": Kind.URL,
+    "address": Kind.IDENTIFIER,
+    "version": Kind.IDENTIFIER,
+}
 # Earlier kinds win where two begin at the same place. A number glued to a multiplier ("10k") or an ordinal
 # ending is not read as a number at all: half a reading would be a wrong value.
 _TYPED = re.compile(
@@ -69,8 +80,9 @@ _TYPED = re.compile(
   | (?P<timezone>\b(?:(?:{_AREAS})/[A-Za-z_]+(?:/[A-Za-z_]+)?|UTC|GMT)\b)
   | (?P<datetime>\b\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)
   | (?P<date>(?<![\w-])\d{{4}}-\d\d-\d\d(?![\w-]))
-  | (?P<time>(?<![\w:.])(?:\d{{1,2}}:\d\d(?::\d\d)?(?:\s?[ap]\.?m\b\.?)?|\d{{1,2}}\s?[ap]m\b)(?![\w:]))
+  | (?P<time>(?<![\w:.])(?:\d{{1,2}}:\d\d(?::\d\d)?(?:\s?[apAP](?:\.[mM]\.|[mM]\b))?|\d{{1,2}}\s?[apAP](?:\.[mM]\.|[mM]\b))(?![\w:]))
   | (?P<address>(?<![\w.])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d+)?(?![\w.]*\d))
+  | (?P<version>(?<![\w.])v?\d+(?:\.\d+){{2,}}(?![\w.]*\d))
   | (?P<path>(?<![\w.@*+/-])(?:
         [A-Za-z]:\\[^\s"'<>|,;]+
       | (?:~|\.\.?)?/(?:[^\s"'`,;:<>|?()]+)?
@@ -157,6 +169,6 @@ def _in_24_hours(found: str) -> str:
     """The time as HH:MM, "9:30 pm" as "21:30"; a time without am or pm as it stands, with two digits for the hour."""
     hour, _, rest = re.sub(r"[^\d:]", "", found).partition(":")
     number = int(hour)
-    if half := re.search(r"[ap]", found):
-        number = number % 12 + (12 if half.group() == "p" else 0)
+    if half := re.search(r"[ap]", found, re.IGNORECASE):
+        number = number % 12 + (12 if half.group() in "pP" else 0)
     return f"{number:02d}:{rest or '00'}"

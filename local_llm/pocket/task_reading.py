@@ -4,8 +4,13 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
+from local_llm.plan import Step
+from local_llm.pocket.dates import find_dates
+from local_llm.pocket.names import find_names
+from local_llm.pocket.references import Reference, find_references
 from local_llm.pocket.spans import Kind, Span, find_spans
 from local_llm.pocket.vocabulary import UNITS, UNMISTAKABLE, VERBS
 from tool_registry.search import words
@@ -23,7 +28,27 @@ _BOUNDARIES = frozenset(
 )
 """Words that open a new part of a task; a short phrase ends before them, a long one only before announcing words."""
 _LINKS = frozenset(
-    {"is", "are", "as", "be", "of", "to", ":", "=", "the", "a", "an", "should", "will", "would", "equals"}
+    {
+        "say",
+        "include",
+        "includes",
+        "including",
+        "is",
+        "are",
+        "as",
+        "be",
+        "of",
+        "to",
+        ":",
+        "=",
+        "the",
+        "a",
+        "an",
+        "should",
+        "will",
+        "would",
+        "equals",
+    }
 )
 _NEGATIONS = frozenset(
     {"no", "not", "without", "dont", "don't", "don’t", "never", "disable", "skip", "except", "off"}
@@ -31,6 +56,8 @@ _NEGATIONS = frozenset(
 _JOINTS = frozenset({",", "and", "or", "&"})
 _SENTENCE_ENDS = frozenset({".", "!", "?", ";", "\n"})
 _TITLES = frozenset({"dr", "mr", "mrs", "ms", "st", "prof", "vs"})
+_SPEAKERS = frozenset("i we you it they he she please this these i'm i'd we're let can could".split())
+"""Words that begin something else where an item of a list might stand."""
 _LONGEST_LIST = 20
 
 
@@ -51,10 +78,44 @@ class TaskReading:
     """What stands in a task."""
 
     text: str
+    steps: tuple[Step, ...] = ()
+    """The successful calls before it, which its words may point at."""
+    now: datetime | None = None
+    """When it was said, for "tomorrow"; None when that is not known."""
 
     @cached_property
     def spans(self) -> tuple[Span, ...]:
-        return find_spans(self.text)
+        found = find_spans(self.text)
+        dated = [
+            span
+            for span in find_dates(self.text, self.now)
+            if not any(
+                other.start < span.end and span.start < other.end and _stands(other) for other in found
+            )
+        ]
+        pointing = (
+            Span(at.start, at.end, Kind.REFERENCE, self.text[at.start : at.end], "", quoted=True)
+            for at in self.references
+        )
+        kept = (
+            span
+            for span in found
+            if not any(span.start < other.end and other.start < span.end for other in dated)
+        )
+        return tuple(sorted((*kept, *dated, *pointing), key=lambda span: span.start))
+
+    @cached_property
+    def names(self) -> tuple[Span, ...]:
+        """Runs of capitalised words that are no value of another kind."""
+        return tuple(find_names(self.text, self.spans))
+
+    @cached_property
+    def references(self) -> tuple[Reference, ...]:
+        """The words that point back at earlier steps; none where there were none."""
+        if not self.steps:
+            return ()
+        valued = [(span.start, span.end) for span in find_spans(self.text)]
+        return tuple(find_references(self.text, valued))
 
     @cached_property
     def tokens(self) -> tuple[Token, ...]:
@@ -147,7 +208,7 @@ class TaskReading:
             while span is None and last < len(self.tokens) and not self._ends_phrase(last, long=False):
                 last += 1
             item = span or self._phrase(first, last)
-            if item is None:
+            if item is None or (item.kind is Kind.TEXT and item.text.split()[0].lower() in _SPEAKERS):
                 return
             yield item
             first = self.index_at(item.end)
@@ -190,3 +251,8 @@ class TaskReading:
         start, end = self.tokens[first].start, self.tokens[last - 1].end
         text = self.text[start:end]
         return Span(start, end, Kind.TEXT, text, text)
+
+
+def _stands(span: Span) -> bool:
+    """Whether a value stands where a date seems to be one: what is quoted, or written to the minute."""
+    return span.quoted or span.kind in {Kind.URL, Kind.EMAIL, Kind.DATETIME, Kind.DATE, Kind.TIMEZONE}

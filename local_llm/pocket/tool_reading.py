@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from local_llm.pocket.slots import Slot, read_slot
+from local_llm.pocket.slots import Slot, read_slots
 from local_llm.pocket.vocabulary import VERBS, same_meaning
 from tool_registry import ToolEntry
 from tool_registry.search import words
@@ -42,8 +42,9 @@ def read_tool(tool: ToolEntry) -> ToolReading:
     name = frozenset(words(tool.name))
     title_and_lead = frozenset(words(f"{tool.title} {lead}"))
     slots = tuple(
-        read_slot(key, _resolved(schema, tool.input_schema), required=key in tool.required)
+        slot
         for key, schema in tool.parameters.items()
+        for slot in read_slots(key, _resolved(schema, tool.input_schema), required=key in tool.required)
     )
     return ToolReading(
         tool=tool,

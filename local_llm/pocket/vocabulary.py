@@ -51,6 +51,24 @@ download install uninstall enable disable subscribe unsubscribe join leave train
 )
 """Stems of the words that say what is to be done."""
 
+ACTIONS = VERBS | frozenset(
+    words(
+        "email mail call buy play summarize summarise translate schedule remind describe echo compare merge push pull "
+        "stage tag close reopen assign mark archive share replace analyze analyse extract compress zip unzip encrypt "
+        "decrypt sort filter ping announce invite reply post publish visit scan verify validate test inspect explain "
+        "evaluate assess determine recommend suggest predict forecast identify generate provide pay order reserve "
+        "book rate measure monitor track log pause resume restart"
+    )
+)
+"""Stems that say what is to be done when a step begins with them; many are nouns elsewhere."""
+
+DEEDS = frozenset(
+    words(
+        "delete remove erase drop write save store move rename copy create insert send post kill commit upload"
+    )
+)
+"""Stems of verbs that change something, each in a way of its own: what does not speak of them does not do them."""
+
 SLIGHT = frozenset(words("get list show display run tool do use all new current data value api give tell"))
 """Stems that say little about which tool is meant."""
 
@@ -86,10 +104,12 @@ def same_meaning(stem: str) -> frozenset[str]:
 ORIGIN_LEADS = frozenset({"from", "between", "since", "starting"})
 GOAL_LEADS = frozenset({"to", "until", "into", "till"})
 ORIGIN_NAMES = frozenset(
-    "from source src start begin origin old base first since after input current".split()
+    "from source src start begin origin old base first since after input current departure departing depart leaving "
+    "starting outbound checkin".split()
 )
 GOAL_NAMES = frozenset(
-    "to target end destination dest dst until new output goal last before into recipient receiver".split()
+    "to target end destination dest dst until new output goal last before into recipient receiver arrival arriving ending "
+    "return checkout dropoff".split()
 )
 
 ANNOUNCERS: Mapping[str, tuple[str, ...]] = {
@@ -123,6 +143,19 @@ UNMISTAKABLE = frozenset(
     "titled entitled called named saying says containing tagged labelled labeled".split()
 )
 """Announcing words that leave little doubt; the others are also plain prepositions."""
+
+CURRENCIES: Mapping[str, str] = {
+    name: code
+    for code, names in {
+        "USD": "usd dollar dollars", "EUR": "eur euro euros", "GBP": "gbp pound pounds sterling", "JPY": "jpy yen",
+        "CNY": "cny yuan renminbi rmb", "INR": "inr rupee rupees", "CHF": "chf franc francs", "CAD": "cad", "AUD": "aud",
+        "NZD": "nzd", "SEK": "sek", "NOK": "nok", "DKK": "dkk", "KRW": "krw won", "BRL": "brl reais", "MXN": "mxn",
+        "SGD": "sgd", "HKD": "hkd", "ZAR": "zar rand", "PLN": "pln zloty", "TRY": "try lira", "RUB": "rub rubles",
+        "THB": "thb baht", "BTC": "btc bitcoin", "ETH": "eth ether",
+    }.items()
+    for name in names.split()
+}  # fmt: skip
+"""Currencies as people write them → their codes."""
 
 COUNTING_NAMES = frozenset(words("limit count max top k n maximum amount number size results tail head"))
 COUNTING_LEADS = frozenset("top first last latest most limit least up only".split())

@@ -22,9 +22,10 @@ from mcp_proxy.config import (
     Settings,
 )
 from mcp_proxy.desk import Desk
-from mcp_proxy.pipeline import Outcome
+from mcp_proxy.outcome import Outcome
 from mcp_proxy.render import print_outcome, stderr
 from mcp_proxy.running import running
+from mcp_proxy.task_runner import TaskRunner
 from mcp_proxy.terminal import TerminalPerson
 from mcp_proxy.upstreams import State
 
@@ -92,12 +93,12 @@ async def _walk(settings: Settings, steps: tuple[Step, ...], *, show: bool) -> l
                 about = f"{status.tools} tools" if status.state is State.READY else escape(status.reason)
                 stderr.print(f"[bold]{status.upstream}[/] {status.state.value}, {about}")
             stderr.print(f"{len(board.snapshot.catalog.tools)} tools behind one entry\n")
-        desk = Desk(board)
+        runner = TaskRunner(Desk(board))
         person = TerminalPerson(approve=False, silent=not show)
         for number, step in enumerate(steps, 1):
             if show:
                 stderr.print(f"[bold cyan]{number}. “{step.task}”[/]  [dim]{step.shows}[/]")
-            outcome = await desk.do(Task(step.task, step.answers), person, client="switchboard-demo")
+            outcome = await runner.do(Task(step.task, step.answers), person, client="switchboard-demo")
             outcomes.append(outcome)
             if show:
                 print_outcome(outcome)

@@ -14,7 +14,7 @@ from mcp import Client
 
 from mcp_proxy import __version__
 from mcp_proxy.cli import Exit, main
-from mcp_proxy.results import OUTCOME_SCHEMA
+from mcp_proxy.telling import OUTCOME_SCHEMA
 from tests.serving import command, configured, demo, script
 from tool_registry.schema import argument_problems, compile_schema
 

@@ -75,7 +75,7 @@ async def test_a_failed_escalation_is_told_without_the_key(
         async with serving(config(tmp_path, server)) as client:
             result = await client.call_tool("do", {"task": VAGUE})
     assert result.is_error
-    assert "escalation failed" in text_of(result)
+    assert "claude failed: HTTP" in text_of(result)
     assert KEY not in text_of(result)
     assert KEY not in capfd.readouterr().err
     assert KEY.encode() not in (tmp_path / "journal.sqlite").read_bytes()

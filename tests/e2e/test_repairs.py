@@ -11,8 +11,9 @@ from local_llm.scripted import ScriptedPlanner
 from mcp_proxy.config import load
 from mcp_proxy.desk import Desk, InvalidArgumentsError
 from mcp_proxy.pipeline import Answers
-from mcp_proxy.results import outcome_result
 from mcp_proxy.running import running
+from mcp_proxy.task_runner import TaskRunner
+from mcp_proxy.telling import outcome_result
 from tests.serving import ERAS, configured, script, serving, text_of
 
 REPAIRS = "switchboard/repairs"
@@ -65,12 +66,14 @@ async def test_the_log_says_where_and_what_kind_but_no_value(tmp_path: Path) -> 
 
 
 async def test_what_a_planner_gets_nearly_right_is_put_right_too(tmp_path: Path) -> None:
-    async with running(load(configured(tmp_path, {"echo": script("echo")}))) as board:
+    plans: list[Plan] = []
+    settings = load(configured(tmp_path, {"echo": script("echo")}))
+    async with running(settings, ScriptedPlanner(plans)) as board:
         await board.wait_started()
         add = board.snapshot.catalog.tools["echo__add"]
-        board.planner = ScriptedPlanner([Plan(Call(add, {"a": "5", "b": 2}), 0.9, "scripted", "as told")])
+        plans.append(Plan(Call(add, {"a": "5", "b": 2}), 0.9, "scripted", "as told"))
         with capture_logs() as logs:
-            outcome = await Desk(board).do(Task("add 5 and 2"), Nobody())
+            outcome = await TaskRunner(Desk(board)).do(Task("add 5 and 2"), Nobody())
     assert outcome.call is not None
     assert outcome.call.arguments == {"a": 5, "b": 2}
     result = outcome_result(outcome)

@@ -11,7 +11,7 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.http.listening import ACCEPT, INITIALIZE, Listening, listening
+from tests.http.listening import ACCEPT, INITIALIZE, Listening, bearing, listening
 from tests.serving import ERAS, configured, demo
 
 ANYONES = "anyones-0123456789abcdef"
@@ -85,7 +85,7 @@ async def test_a_token_may_be_bound_to_a_profile(tmp_path: Path, era: str) -> No
 
 
 async def status(server: Listening, path: str, token: str) -> int:
-    headers = {**ACCEPT, "authorization": f"Bearer {token}"}
+    headers = ACCEPT | bearing(token)
     async with httpx2.AsyncClient(timeout=30) as http:
         answer = await http.post(f"{server.origin}{path}", json=INITIALIZE, headers=headers)
         return answer.status_code

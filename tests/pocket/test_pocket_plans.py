@@ -1,33 +1,17 @@
 """The planner over a table of tasks: `tests/cases/pocket_plans.json`, on real definitions, trimmed."""
 
-import json
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local_llm import NoPlan, Plan, Task
+from local_llm import Finished, NoPlan, Plan, Task
 from local_llm.pocket import PocketPlanner
-from mcp_proxy.gate import EXECUTE_FROM
-from tool_registry import Catalog, Offer, ToolIndex
+from tests.pocket.catalogs import cases, index_of
 
-CASES = Path(__file__).parent.parent / "cases"
-CATALOGS: dict[str, list[dict[str, Any]]] = json.loads((CASES / "pocket_catalogs.json").read_text("utf-8"))
-PLANS: list[dict[str, Any]] = json.loads((CASES / "pocket_plans.json").read_text("utf-8"))
-CLEAR = 0.7
-"""The confidence that a clear task must reach; an unclear one must stay below the gate's own threshold."""
+PLANS = cases("plans")
 
 
-@cache
-def index_of(*servers: str) -> ToolIndex:
-    names = CATALOGS if servers == ("*",) else servers
-    return ToolIndex(
-        Catalog(tuple(Offer(name, name, tuple(CATALOGS[name])) for name in names)).tools.values()
-    )
-
-
-async def planned(text: str, *servers: str, **answers: Any) -> Plan | NoPlan:
+async def planned(text: str, *servers: str, **answers: Any) -> Plan | NoPlan | Finished:
     return await PocketPlanner().plan(Task(text, answers), index_of(*servers).search(text))
 
 
@@ -42,16 +26,7 @@ async def test_a_task_becomes_the_call_it_asks_for(case: dict[str, Any]) -> None
     assert f"{plan.call.tool.upstream}/{plan.call.tool.name}" == case["tool"], plan.reason
     assert dict(plan.call.arguments) == case["arguments"], plan.reason
     assert plan.missing == tuple(case["missing"])
-
-
-@pytest.mark.parametrize("case", [case for case in PLANS if case["tool"]], ids=case_id)
-async def test_confidence_tells_clear_tasks_from_doubtful_ones(case: dict[str, Any]) -> None:
-    plan = await planned(case["task"], *case["servers"])
-    assert isinstance(plan, Plan)
-    if case["confident"]:
-        assert CLEAR <= plan.confidence <= 1, plan.reason
-    else:
-        assert 0 <= plan.confidence < EXECUTE_FROM, plan.reason
+    assert plan.last is case.get("last", True)
 
 
 @pytest.mark.parametrize("case", [case for case in PLANS if not case["tool"]], ids=case_id)

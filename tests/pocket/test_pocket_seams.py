@@ -26,15 +26,19 @@ TOOLS = tuple(
 SERVERS = ["claude-flow", "ruv-swarm", "time", "mcp-server-time"]
 
 
-def first_word_for_all(task: TaskReading, tool: ToolReading) -> Sequence[Claim]:
+def first_word_for_all(task: TaskReading, tools: Sequence[ToolReading]) -> Sequence[Sequence[Claim]]:
     first = task.tokens[0]
-    return [Claim(slot, first.start, first.end, first.text, NAMED, "first") for slot in tool.slots]
+    return [
+        [Claim(slot, first.start, first.end, first.text, NAMED, "first") for slot in tool.slots]
+        for tool in tools
+    ]
 
 
-def only_split(_: TaskReading, filling: Filling, taken: tuple[Stretch, ...]) -> Fit:
+def only_split(_: TaskReading, fillings: Sequence[Filling], taken: Sequence[Stretch]) -> Sequence[Fit]:
     assert taken
-    chosen = filling.tool.tool.name == "split"
-    return Fit(filling, 0.9 if chosen else 0.1, 1.0, (), ())
+    return [
+        Fit(filling, 0.9 if filling.tool.tool.name == "split" else 0.1, 1.0, (), ()) for filling in fillings
+    ]
 
 
 async def test_claims_may_come_from_elsewhere_and_still_share_no_text() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local_llm import Call, NoPlan, Plan
-from mcp_proxy.gate import Ask, Decision, Escalate, Execute, decide, is_destructive
+from mcp_proxy.gate import Ask, Bar, Decision, Escalate, Execute, decide, is_destructive
 from tool_registry import ToolEntry
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "gate_cases.json").read_text("utf-8"))
@@ -50,7 +51,7 @@ def plan_of(case: dict[str, Any]) -> Plan | NoPlan:
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["about"]) for case in CASES])
 def test_a_plan_becomes_the_decision_of_the_table(case: dict[str, Any]) -> None:
-    how = {"threshold": case["threshold"]} if "threshold" in case else {}
+    how = {"bar": Bar(case["threshold"])} if "threshold" in case else {}
     decision = decided(plan_of(case), approved=case.get("approved", False), **how)
     assert type(decision).__name__ == case["decision"]
     if isinstance(decision, Ask | Escalate):
@@ -102,29 +103,42 @@ def test_only_a_valid_sure_whole_and_harmless_or_approved_call_is_ever_carried_o
     plan: Plan, threshold: float, approved: bool
 ) -> None:
     wanted = plan.call
-    fit = not wanted.tool.check(wanted.arguments) and not plan.missing and plan.confidence >= threshold
+    fit = not wanted.tool.check(wanted.arguments) and not plan.missing
+    sure = approved or plan.confidence >= threshold
     harmless = approved or not is_destructive(wanted.tool)
-    decision = decided(plan, approved=approved, threshold=threshold)
-    assert isinstance(decision, Execute) == (fit and harmless)
+    decision = decided(plan, approved=approved, bar=Bar(threshold))
+    assert isinstance(decision, Execute) == (fit and sure and harmless)
     if isinstance(decision, Execute):
         assert decision.call is wanted
 
 
 @UNHURRIED
 @given(PLANS, SHARES)
-def test_approval_settles_the_question_of_approval_and_nothing_else(plan: Plan, threshold: float) -> None:
-    before = decided(plan, approved=False, threshold=threshold)
-    after = decided(plan, approved=True, threshold=threshold)
-    if isinstance(before, Ask) and not before.questions:
-        assert after == Execute(plan.call)
-    else:
-        assert after == before
+def test_approval_stands_for_confidence_and_harmlessness_and_for_nothing_else(
+    plan: Plan, threshold: float
+) -> None:
+    decision = decided(plan, approved=True, bar=Bar(threshold))
+    assert decision == decided(replace(plan, confidence=1.0), approved=True)
+    if plan.missing or plan.call.tool.check(plan.call.arguments):
+        assert not isinstance(decision, Execute)
+
+
+@UNHURRIED
+@given(PLANS, SHARES, SHARES)
+def test_only_a_valid_plan_over_the_lower_bar_is_put_to_the_user_as_doubtful(
+    plan: Plan, act: float, ask: float
+) -> None:
+    decision = decided(plan, approved=False, bar=Bar(act, ask))
+    doubtful = decision.doubtful if isinstance(decision, Escalate) else None
+    if doubtful:
+        assert ask <= plan.confidence < act
+        assert doubtful.call is plan.call
 
 
 @UNHURRIED
 @given(PLANS, SHARES)
 def test_whoever_is_asked_for_values_is_asked_for_each_once(plan: Plan, threshold: float) -> None:
-    decision = decided(plan, approved=False, threshold=threshold)
+    decision = decided(plan, approved=False, bar=Bar(threshold))
     if isinstance(decision, Ask):
         asked = [question.parameter for question in decision.questions]
         assert len(asked) == len(set(asked))

@@ -7,16 +7,10 @@ from typing import Any
 import pytest
 
 from local_llm import Call, NoPlan, Plan
-from mcp_proxy.pipeline import Ending, Outcome
+from mcp_proxy.outcome import Ending, Made, Outcome, Spent
 from mcp_proxy.proposals import Usage
-from mcp_proxy.results import (
-    OUTCOME_SCHEMA,
-    describe,
-    error_result,
-    invalid_arguments,
-    outcome_result,
-    summary,
-)
+from mcp_proxy.results import error_result, invalid_arguments
+from mcp_proxy.telling import OUTCOME_SCHEMA, describe, outcome_result, summary
 from tool_registry import Candidate, ToolEntry
 from tool_registry.schema import argument_problems, compile_schema
 
@@ -38,37 +32,50 @@ DONE = Outcome(
     Ending.DONE,
     "the title is quoted",
     ("pocket: execute: the title is quoted",),
-    PLAN,
     (OTHERS[0], Candidate(ADD, 0.9), *OTHERS[1:]),
     {"retrieve": 0.5, "plan": 1.25},
-    CALL,
-    {"content": [PICTURE], "structuredContent": {"id": 7}, "isError": False},
+    (
+        Made(
+            PLAN,
+            {"content": [PICTURE], "structuredContent": {"id": 7}, "isError": False},
+            failed=False,
+            repairs=(),
+            milliseconds=2.0,
+        ),
+    ),
+    id="0197",
+    strategy="cost_optimized",
 )
 NO_PLAN = replace(
-    DONE,
-    ending=Ending.UNSURE,
-    reason="nothing fits",
-    plan=NoPlan("pocket", "nothing fits"),
-    call=None,
-    result=None,
+    DONE, ending=Ending.UNSURE, reason="nothing fits", steps=(), pending=NoPlan("pocket", "nothing fits")
 )
 NEEDS = replace(
-    DONE, ending=Ending.NEEDS, reason="needs title", plan=replace(PLAN, missing=("title",)), result=None
+    DONE,
+    ending=Ending.NEEDS,
+    reason="needs title",
+    steps=(),
+    pending=replace(PLAN, missing=("title",)),
+    resume="abc",
 )
 
 
 def with_result(**result: Any) -> Outcome:
-    return replace(DONE, result=result)
+    return replace(DONE, steps=(replace(DONE.steps[0], result=result),))
+
+
+def paid(cost: float | None) -> Outcome:
+    return replace(DONE, spent=(Spent("claude", Usage(100, 20, cost=cost)),) * 2)
 
 
 OUTCOMES = [
     DONE,
     NO_PLAN,
     NEEDS,
-    replace(DONE, usage=Usage(100, 20, cost=0.002)),
-    replace(DONE, usage=Usage(100, 20)),
+    paid(0.002),
+    paid(None),
+    replace(DONE, steps=DONE.steps * 3),
     with_result(content=[], structuredContent=[1, "a", None]),
-    *(replace(DONE, ending=ending, result=None) for ending in Ending),
+    *(replace(DONE, ending=ending, steps=()) for ending in Ending),
 ]
 
 
@@ -85,10 +92,29 @@ def test_the_schema_knows_every_ending() -> None:
 
 def test_what_was_done_is_described_in_full() -> None:
     assert describe(DONE) == {
+        "id": "0197",
         "ending": "done",
         "reason": "the title is quoted",
+        "steps": [
+            {
+                "tool": "notes__add_note",
+                "upstream": "notes",
+                "arguments": {"title": "Blåbær"},
+                "planner": "pocket",
+                "confidence": 0.9124,
+                "reason": "the title is quoted",
+                "repairs": [],
+                "failed": False,
+                "milliseconds": 2.0,
+                "result": {"id": 7},
+            }
+        ],
         "call": {"tool": "notes__add_note", "upstream": "notes", "arguments": {"title": "Blåbær"}},
         "missing": [],
+        "problems": [],
+        "strategy": "cost_optimized",
+        "privacy": "normal",
+        "spent": [],
         "planner": "pocket",
         "confidence": 0.9124,
         "route": ["pocket: execute: the title is quoted"],
@@ -115,8 +141,10 @@ def test_a_tool_without_a_structured_result_gives_none() -> None:
 
 
 def test_what_an_escalation_cost_is_described() -> None:
-    usage = describe(replace(DONE, usage=Usage(100, 20, cost=0.002)))["usage"]
-    assert (usage["input_tokens"], usage["output_tokens"], usage["cost"]) == (100, 20, 0.002)
+    described = describe(paid(0.002))
+    usage = described["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"], usage["cost"]) == (200, 40, 0.004)
+    assert [(spent["proposer"], spent["cost"]) for spent in described["spent"]] == [("claude", 0.002)] * 2
 
 
 def test_the_tools_content_comes_first_and_unchanged() -> None:
@@ -130,16 +158,13 @@ def test_the_tools_content_comes_first_and_unchanged() -> None:
     [
         (DONE, False),
         (with_result(content=[]), False),
-        (with_result(content=[], isError=True), True),
-        (replace(DONE, ending=Ending.PLANNED, result=None), False),
-        *(
-            (replace(DONE, ending=ending, result=None), True)
-            for ending in Ending
-            if ending not in ("done", "planned")
-        ),
+        (replace(DONE, ending=Ending.NEEDS, dry_run=True), False),
+        *((replace(DONE, ending=ending, steps=()), True) for ending in Ending if ending != "done"),
     ],
 )
-def test_a_result_is_an_error_where_the_tools_is_or_nothing_was_done(outcome: Outcome, failed: bool) -> None:
+def test_a_result_is_an_error_unless_the_task_was_done_or_only_planned(
+    outcome: Outcome, failed: bool
+) -> None:
     assert outcome_result(outcome)["isError"] is failed
 
 
@@ -149,11 +174,14 @@ def test_a_summary_tells_made_calls_from_planned_ones() -> None:
         'called notes__add_note {"title": "Blåbær"} (pocket, confidence 0.91)',
     ]
     assert "planned notes__add_note" in summary(NEEDS)
+    assert summary(NEEDS).endswith('to go on, call again with "resume": "abc"')
+    assert "would call notes__add_note" in summary(replace(DONE, dry_run=True))
     assert summary(NO_PLAN) == "[switchboard] unsure: nothing fits"
 
 
 def test_a_summary_stays_short_whatever_the_arguments() -> None:
-    assert len(summary(replace(DONE, call=Call(ADD, {"title": "x" * 100_000})))) < 1000
+    long = replace(PLAN, call=Call(ADD, {"title": "x" * 100_000}))
+    assert len(summary(replace(NEEDS, pending=long))) < 1000
 
 
 def test_invalid_arguments_are_named_one_by_one() -> None:
@@ -169,3 +197,10 @@ def test_invalid_arguments_are_named_one_by_one() -> None:
 
 def test_an_error_result_is_text_and_marked() -> None:
     assert error_result("no") == {"content": [{"type": "text", "text": "no"}], "isError": True}
+
+
+def test_what_every_step_was_answered_with_is_handed_on_in_order() -> None:
+    first = replace(DONE.steps[0], result={"content": [{"type": "text", "text": "one"}], "_meta": {"a": 1}})
+    content = outcome_result(replace(DONE, steps=(first, *DONE.steps)))["content"]
+    assert [block.get("text") for block in content[:2]] == ["one", None]
+    assert outcome_result(replace(DONE, steps=(first, *DONE.steps)))["_meta"] == {"a": 1}

@@ -118,6 +118,20 @@ def test_what_matches_nothing_is_named() -> None:
     assert unmatched_in(CATALOG, profile) == ["gitlab/*", "files/nosuch"]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "judged"),
+    [
+        ("later/*", False),
+        ("l*", False),
+        ("*/delete_everything", False),
+        ("[kl]*/x", False),
+        ("gitlab/*", True),
+    ],
+)
+def test_what_an_upstream_may_have_that_was_never_listed_is_not_judged(pattern: str, judged: bool) -> None:
+    assert unmatched_in(CATALOG, Profile(allow=(pattern,)), ["later"]) == [pattern] * judged
+
+
 NAMES = st.sampled_from(["a", "b", "files__read", "github__list_issues", "new", "", "bad name", "x" * 60])
 
 

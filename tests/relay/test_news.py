@@ -237,4 +237,4 @@ async def test_a_lone_upstreams_own_do_keeps_its_name(tmp_path: Path, era: str) 
         assert names.count("do") == 1
         assert text_of(await client.call_tool("do", {"gate": "any"})) == "open"
         planned = await client.call_tool("switchboard_do", {"task": "book a table", "dry_run": True})
-        assert outcome_of(planned)["ending"] == "planned"
+        assert outcome_of(planned)["ending"] == "needs"

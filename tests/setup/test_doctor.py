@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from mcp_proxy.config import Budget, EscalationSettings, Prices, StdioUpstream
+from mcp_proxy.config import Budget, EscalationSettings, Prices, ProfileTable, StdioUpstream
 from mcp_proxy.doctor import (
     Finding,
     Level,
@@ -29,6 +29,7 @@ from mcp_proxy.doctor import (
     token_findings,
     tool_count_findings,
 )
+from mcp_proxy.profile_slips import profile_findings
 from mcp_proxy.upstream_status import LeftOut
 from mcp_proxy.upstreams import State, Status
 from tests.npm_upstreams import flow_nexus
@@ -141,6 +142,29 @@ def test_a_schema_that_cannot_be_used_is_told_by_tool_even_when_only_a_reference
     invalid, dangling = catalog_findings(Catalog((Offer("x", "x", tools),)))
     assert "inputSchema of invalid" in invalid.message
     assert "inputSchema of dangling" in dangling.message
+
+
+def test_parts_of_a_schema_that_are_not_judged_by_are_told() -> None:
+    ahead = {"type": "object", "properties": {"n": {"type": "string", "pattern": "(?=a)b"}}}
+    tools = ({"name": "fine", "inputSchema": OBJECT}, {"name": "ahead", "inputSchema": ahead})
+    finding = only(catalog_findings(Catalog((Offer("x", "x", tools),))))
+    assert finding.level is Level.WARNING
+    assert "arguments of ahead are not checked by all" in finding.message
+    assert "/properties/n/pattern" in finding.message
+
+
+def test_what_a_profile_names_and_nothing_matches_is_told_with_what_may_be_meant() -> None:
+    profile = ProfileTable.model_validate(
+        {"allow": ["tols/*", "other/*"], "tools": {"tools/reed": {"name": "r"}}}
+    )
+    found = list(profile_findings(catalog("tools", "a", "read"), {"p": profile}, ["other"]))
+    assert [(finding.about, finding.message, finding.remedy) for finding in found] == [
+        ("profile p", "'tols/*' matches nothing", "did you mean 'tools/*'?"),
+        ("profile p", "'tools/reed' matches nothing", "did you mean 'tools/read'?"),
+    ]
+    profile = ProfileTable.model_validate({"tools": {"tools/a": {"hidden": {"nosuch": 1}}}})
+    finding = only(profile_findings(catalog("tools", "a"), {"p": profile}, []))
+    assert "/nosuch: the tool has no such parameter" in finding.message
 
 
 def test_names_that_are_shortened_or_collide_are_told_with_what_they_became() -> None:

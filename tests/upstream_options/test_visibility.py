@@ -9,7 +9,7 @@ from mcp import MCPError
 from structlog.testing import capture_logs
 
 from tests.serving import ERAS, configured, outcome_of, serving
-from tests.upstream_options.parts import board_of, counted, names
+from tests.upstream_options.parts import board_of, counted, names, until
 from tool_registry import Offer
 from tool_registry.visibility import is_visible, unmatched, visible
 
@@ -51,4 +51,23 @@ async def test_a_pattern_that_matches_nothing_is_told_of(tmp_path: Path) -> None
         async with board_of(config) as board:
             await board.wait_started()
     told = [entry for entry in logs if entry["event"] == "upstream.pattern_unmatched"]
-    assert [entry["pattern"] for entry in told] == ["pdi"]
+    assert [(entry["pattern"], entry["near"]) for entry in told] == [("pdi", "pid")]
+
+
+async def test_what_a_profile_names_and_nothing_matches_is_told_of_once_all_are_listed(
+    tmp_path: Path,
+) -> None:
+    profile: dict[str, Any] = {"allow": ["x/*", "y/*", "w/*"], "tools": {"x/pdi": {"name": "process"}}}
+    upstreams = {"x": counted(tmp_path / "x"), "y": {"command": "no-such-command-anywhere"}}
+    config = configured(tmp_path, upstreams, **{"profiles.p": profile})
+    with capture_logs() as logs:
+        async with board_of(config, watch=True) as board:
+            await board.wait_started()
+            configured(tmp_path, upstreams, **{"profiles.p": {**profile, "deny": ["x/kill"]}})
+            await until(lambda: any(entry.get("pattern") == "x/kill" for entry in logs))
+    told = [
+        (entry["pattern"], entry["near"])
+        for entry in logs
+        if entry["event"] == "profile.unmatched" and entry["profile"] == "p"
+    ]
+    assert sorted(told) == [("w/*", "y/*"), ("x/kill", ""), ("x/pdi", "x/pid")]
