@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import (
     exposure,
     overhead_report,
+    plan,
     profile_report,
     retrieval_report,
     scan,
@@ -35,6 +36,8 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "profile:table": lambda: profile_report.table(profile_report.load()),
     "profile:conditions": lambda: profile_report.conditions(profile_report.load()),
     "schemas:check": lambda: schemas.said(schemas.load()),
+    "plan:cost": lambda: plan.said(plan.load()),
+    "plan:tools": lambda: plan.tools_taken(plan.load()),
     "scan:attacks": lambda: scan.attacks_table(scan.load()),
     "scan:harmless": lambda: scan.harmless_table(scan.load()),
     "scan:rate": lambda: scan.rate(scan.load()),
