@@ -18,8 +18,8 @@ from pathlib import Path
 from benchmarks import (
     exposure,
     overhead_report,
-    planner,
     plan,
+    planner,
     profile_report,
     retrieval_report,
     scan,
