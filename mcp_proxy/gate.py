@@ -87,8 +87,6 @@ def decide(
     if isinstance(plan, NoPlan):
         return Escalate(plan.reason)
     tool = plan.call.tool
-    if tool.quarantine:
-        return Refuse(tool.quarantine)
     if wrong := [problem for problem in problems if not _leaves_out_a_parameter(problem)]:
         return Escalate(
             f"the arguments planned for {tool.qualified} are invalid: {'; '.join(map(str, wrong))}"
@@ -101,6 +99,8 @@ def decide(
             f"confidence {_floor(plan.confidence)} in {tool.qualified} is below {bar.act:.2f}: {plan.reason}"
         )
         return Escalate(why, Ask(plan.call, questions, why) if plan.confidence >= bar.ask else None)
+    if tool.quarantine:
+        return Refuse(tool.quarantine)
     if questions:
         needs = f"{tool.qualified} needs {', '.join(absent)}, which the task does not give"
         return Ask(plan.call, questions, needs)

@@ -52,12 +52,13 @@ class Step:
 _STEPS = (
     Step("convert 26.2 miles to kilometers", "a number and two options, read out of the sentence"),
     Step(
-        "add a note titled Shopping saying buy milk and bread",
-        "two texts, told apart by the words before them",
+        "convert 3 miles to km, then add a note titled Distance saying its result",
+        "two steps, the second with what came of the first",
     ),
     Step("read the file welcome.txt", "a path; the answer is the tool's own"),
     Step("add a note saying call the plumber", "a missing argument: asked for, not invented"),
-    Step("order a pizza with extra cheese", "nothing fits: an honest no"),
+    Step("find a bargain for a bicycle", "a tool whose description tries to command the model: refused"),
+    Step("order a pizza with extra cheese", "nothing fits: this would go to Claude, were it configured"),
 )
 
 _FLOW_STEPS = (
@@ -79,7 +80,7 @@ async def tour(*, flow: bool, show: bool) -> list[Outcome]:
         show: print what happens.
     """
     with _scratch_folder() as folder:
-        settings = _settings(_flow_servers(folder) if flow else _demo_servers(folder))
+        settings = _settings(folder, _flow_servers(folder) if flow else _demo_servers(folder))
         return await _walk(settings, _FLOW_STEPS if flow else _STEPS, show=show)
 
 
@@ -106,14 +107,14 @@ async def _walk(settings: Settings, steps: tuple[Step, ...], *, show: bool) -> l
     return outcomes
 
 
-def _settings(servers: Mapping[str, Mapping[str, Any]]) -> Settings:
+def _settings(folder: Path, servers: Mapping[str, Mapping[str, Any]]) -> Settings:
     return Settings.model_validate(
         {
             "upstreams": servers,
             "server": ServerSettings(),
             "journal": JournalSettings(enabled=False),
             "catalog": CatalogSettings(enabled=False),
-            "pins": PinSettings(enabled=False),
+            "pins": PinSettings(path=folder / "pins.sqlite"),
             "search": SearchSettings(meaning=False),  # it would take longer than the tour
         }
     )
@@ -129,6 +130,7 @@ def _demo_servers(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         "notes": server("notes", "--database", str(folder / "notes.sqlite")),
         "files": server("files", "--root", str(root)),
+        "bargains": server("bargains"),
         "clock": server("clock"),
     }
 

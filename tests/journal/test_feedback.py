@@ -1,6 +1,5 @@
 """The tool `feedback`, on a real journal and the tools of a real catalog."""
 
-import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,6 @@ async def test_a_correction_is_kept_and_doubted_where_it_does_not_fit(journal: J
         {"verdict": "bad", "id": "x" * 1000}, {"verdict": "bad", "note": "x" * 2001}, {"verdict": "bad", "extra": 1},
         {"verdict": "bad", "correct": {"tool": ""}}, {"verdict": "bad", "id": "\ud800"},
     ],
-    ids=json.dumps,
 )  # fmt: skip
 async def test_what_cannot_be_meant_is_refused_and_nothing_is_kept(
     journal: Journal, arguments: dict[str, Any]
