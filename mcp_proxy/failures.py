@@ -3,6 +3,7 @@
 import structlog
 
 from mcp_proxy.desk import InvalidArgumentsError, QuarantinedError
+from mcp_proxy.paused import UnknownPausedTaskError
 from mcp_proxy.results import error_result, invalid_arguments, unavailable
 from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import UnusableSchemaError
@@ -23,6 +24,8 @@ def failure(error: Exception, name: str) -> dict[str, object]:
             )
         case UpstreamUnavailableError():
             return unavailable(name, error)
+        case UnknownPausedTaskError():
+            return error_result(f"{error}. Nothing was done.")
         case _:
             log.error("call.bug", tool=name, exc_info=error)
             return error_result(f"{name}: a fault inside Switchboard; the details are in its log on stderr.")

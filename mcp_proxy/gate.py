@@ -95,9 +95,7 @@ def decide(
     absent = tuple(dict.fromkeys(name for name in (*plan.missing, *left_out) if name is not None))
     questions = tuple(Question(name, dict(tool.parameters.get(name, {}))) for name in absent)
     if plan.confidence < bar.act and not approved:
-        why = (
-            f"confidence {_floor(plan.confidence)} in {tool.qualified} is below {bar.act:.2f}: {plan.reason}"
-        )
+        why = f"confidence {_floor(plan.confidence)} in {tool.qualified} is {_below(bar)}: {plan.reason}"
         return Escalate(why, Ask(plan.call, questions, why) if plan.confidence >= bar.ask else None)
     if tool.quarantine:
         return Refuse(tool.quarantine)
@@ -126,6 +124,12 @@ def is_destructive(tool: ToolEntry) -> bool:
     if isinstance(hint, bool):
         return hint
     return any(word.lower() in _DESTRUCTIVE_WORDS for word in _WORD.findall(tool.name))
+
+
+def _below(bar: Bar) -> str:
+    if bar.act > 1:
+        return "not enough: none has proved to be for what the strategy aims at"
+    return f"below {bar.act:.2f}"
 
 
 def _floor(confidence: float) -> str:

@@ -13,6 +13,13 @@ MOST = 200
 """Paused tasks at once; the oldest is dropped for a new one."""
 
 
+class UnknownPausedTaskError(Exception):
+    """There is no paused task of that name, or no longer."""
+
+    def __init__(self) -> None:
+        super().__init__("`resume` is of no task that waits; call again without it")
+
+
 @dataclass(frozen=True, slots=True)
 class Paused:
     """A task that stopped before a call it could not ask about."""

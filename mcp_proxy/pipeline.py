@@ -97,6 +97,8 @@ class Ports:
     judge: Judge
     above: Sequence[Proposer] = ()
     """Who is asked after them, in order: they may cost money, and are told of the task. A dry run asks none of them."""
+    nobody: str = ""
+    """Why nobody at all may be asked, if that is so."""
     why_none_above: str = ""
     """Why `above` is empty, and what could be done about it."""
     tell: Callable[[Stage, str], Awaitable[None]] = _tell_nobody
@@ -204,7 +206,7 @@ async def _next_call(run: _Run) -> Judged | Finished:
 def _undecided(run: _Run, tried: Sequence[Judged]) -> Judged:
     """What becomes of proposals that nobody is sure of: the best may go to the user, unless others could still be asked."""
     if not tried:
-        reason = "nobody is left to be asked for a plan"
+        reason = run.ports.nobody or "nobody is left to be asked for a plan"
         return Judged(NoPlan("nobody", reason), Escalate(reason))
     best, reason = max(tried, key=_promise), _reasons(tried)
     _end_with(run, best)

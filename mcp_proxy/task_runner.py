@@ -15,7 +15,7 @@ from mcp_proxy.escalation_settings import why_not_escalated
 from mcp_proxy.failures import failure
 from mcp_proxy.judging import Judge, with_arguments
 from mcp_proxy.outcome import Ending, Outcome, Trace
-from mcp_proxy.paused import Paused, PausedTasks
+from mcp_proxy.paused import Paused, PausedTasks, UnknownPausedTaskError
 from mcp_proxy.pipeline import Answer, Person, Ports, carry_out
 from mcp_proxy.policy import Route
 from mcp_proxy.records import Asked, task_record, unfinished_record
@@ -28,13 +28,6 @@ from tool_registry import Candidate, UnusableSchemaError
 log = structlog.stdlib.get_logger()
 
 _NOTHING_WISHED = Wishes()
-
-
-class UnknownPausedTaskError(Exception):
-    """There is no paused task of that name, or no longer."""
-
-    def __init__(self) -> None:
-        super().__init__("`resume` is of no task that waits; call again without it")
 
 
 class TaskRunner:
@@ -130,6 +123,7 @@ class TaskRunner:
             search=search,
             local=route.local,
             above=route.above,
+            nobody=route.nobody,
             why_none_above="" if route.above else _why_none_above(route, desk),
             person=person,
             call=call,
@@ -161,5 +155,5 @@ class TaskRunner:
 def _why_none_above(route: Route, desk: Desk) -> str:
     """Why nobody is asked above the planners, and what would change it."""
     if route.nobody or route.notes:
-        return route.nobody or "; ".join(route.notes)
+        return "" if route.nobody else "; ".join(route.notes)
     return why_not_escalated(desk.board.settings.escalation, route.privacy)

@@ -41,6 +41,11 @@ def claude_flow(cwd: Path) -> Launch:
     return _launch("claude-flow", "mcp", "start", cwd=cwd)
 
 
+def filesystem(root: Path) -> Launch:
+    """The reference filesystem server over stdio, 14 tools, for the files under `root`."""
+    return _launch("mcp-server-filesystem", str(root))
+
+
 def flow_nexus() -> Launch:
     """flow-nexus over stdio, 94 tools; offline its calls fail after some seconds."""
     return _launch("flow-nexus", "mcp", "start")

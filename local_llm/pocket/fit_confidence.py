@@ -1,8 +1,8 @@
 """Fits the pocket planner's confidence to corpora of requests with known calls: weights, calibration, thresholds.
 
-    python -m local_llm.pocket.fit_confidence --data FOLDER [--out FOLDER]
+    python -m local_llm.pocket.fit_confidence --data FOLDER... [--out FOLDER]
 
-FOLDER holds `<source>.train.jsonl.gz` files of records (see `local_llm.evaluation.records`). By a hash of the tool a
+Each FOLDER holds `<source>.train.jsonl.gz` files of records (see `local_llm.evaluation.records`). By a hash of the tool a
 record wants, weights are fitted to one part of the tools and the calibration to the others. Every source counts the
 same, but for those with few records, and every kind as often as it occurs; the same folder gives the same files.
 """
@@ -38,6 +38,8 @@ _FOR_WEIGHTS = 0.5
 """The share of tools that weights are fitted to."""
 _LEFT_OUT = frozenset({"sgd"})
 """Sources that nothing is fitted to: their licence is share-alike, and little is lost without them."""
+_TIMES = {"commands": 5}
+"""How much more than another a source counts: those are what people type to MCP servers, the others' wording is their own."""
 _FULL = 600
 """Records from which on a source counts in full; one of fewer counts in proportion."""
 _RIDGE = 1e-3
@@ -136,7 +138,10 @@ def weighed(observations: Sequence[Observation]) -> list[float]:
     """What each observation counts: sources alike, then kinds as often as they occur. Together, as many as there are."""
     sources = Counter(each.source for each in observations)
     kinds = Counter(each.kind for each in observations)
-    by_source = [min(sources[each.source], _FULL) / sources[each.source] for each in observations]
+    by_source = [
+        _TIMES.get(each.source, 1) * min(sources[each.source], _FULL) / sources[each.source]
+        for each in observations
+    ]
     counted = dict.fromkeys(kinds, 0.0)
     for each, weight in zip(observations, by_source, strict=True):
         counted[each.kind] += weight
@@ -209,14 +214,17 @@ def version_of_planner() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local_llm.pocket.fit_confidence", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with <source>.train.jsonl.gz files")
+    parser.add_argument(
+        "--data", type=Path, required=True, nargs="+", help="folders with <source>.train.jsonl.gz files"
+    )
     parser.add_argument("--out", type=Path, default=FOLDER, help="where the files go (default: the package)")
     arguments = parser.parse_args()
-    files = sorted(
-        file for file in arguments.data.glob("*.train.jsonl*") if file.name.partition(".")[0] not in _LEFT_OUT
-    )
+    folders: list[Path] = arguments.data
+    found = (file for folder in folders for file in folder.glob("*.train.jsonl*"))
+    files = sorted(file for file in found if file.name.partition(".")[0] not in _LEFT_OUT)
     if not files:
-        raise SystemExit(f"{arguments.data} holds no <source>.train.jsonl.gz: name the folder of the corpora")
+        named = ", ".join(map(str, folders))
+        raise SystemExit(f"{named} holds no <source>.train.jsonl.gz: name the folders of the corpora")
     observations = anyio.run(observe, read_records(files))
     weights, fitted, report = fit(observations, version_of_planner())
     write(arguments.out, weights, fitted, report)
