@@ -24,6 +24,7 @@ from mcp_proxy.raw_calls import OnAnswer, OnProgress, RawCalls
 from mcp_proxy.raw_client import RawClient
 from mcp_proxy.relay import Relay
 from mcp_proxy.stderr_tail import StderrTail
+from mcp_proxy.stdout_noise import StdoutNoise
 from mcp_proxy.upstream_status import LeftOut, NoAnswerError, SessionLostError, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
 from mcp_proxy.wire import send_raw, stamped, tapped
@@ -204,6 +205,7 @@ async def connected(
     news: News,
     *,
     stderr: StderrTail,
+    noise: StdoutNoise,
     watchdog: Watchdog,
 ) -> AsyncGenerator[Connection]:
     """A connection as `settings` say, past its negotiation; closed when the block ends.
@@ -214,6 +216,7 @@ async def connected(
         relay: takes what the upstream asks and tells.
         news: is told what its owner has to know.
         stderr: takes what a child process says there.
+        noise: takes what it says on stdout that is no message.
         watchdog: ends a child process should Switchboard die.
 
     Raises:
@@ -227,11 +230,11 @@ async def connected(
             await relay.hear(method, params)
 
     async def on_message(message: object) -> None:
-        if isinstance(message, Exception):
+        if isinstance(message, Exception) and isinstance(settings, HttpUpstream):
             log.debug("upstream.noise", upstream=name, problem=type(message).__name__)
 
     async with (
-        dial(settings, stderr, watchdog, news.lost_session) as (transport, raw),
+        dial(settings, stderr, noise, watchdog, news.lost_session) as (transport, raw),
         RawClient(
             tapped(transport, on_message=news.hear, on_end=news.ended),
             mode=settings.protocol,

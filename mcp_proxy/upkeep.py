@@ -21,6 +21,7 @@ from mcp_proxy.era import over_handshake
 from mcp_proxy.relay import Relay
 from mcp_proxy.settings_fields import nearest
 from mcp_proxy.stderr_tail import StderrTail
+from mcp_proxy.stdout_noise import StdoutNoise
 from mcp_proxy.upstream_status import Standing, State, Status
 from mcp_proxy.watchdog import Watchdog
 from tool_registry import Offer
@@ -135,16 +136,18 @@ class Upkeep:
     async def _one_connection(self) -> str:
         """Connect, serve until the connection ends, and say why it ended."""
         limit = self.settings.start_timeout
-        stderr = StderrTail(self._name)
+        stderr, noise = StderrTail(self._name), StdoutNoise(self._name)
         self._opened = anyio.current_time()
         reason = _CLOSED
         try:
             # The scope spans the whole connection, because task groups entered within it outlive the
             # start; only its deadline is lifted once the upstream has started.
             with anyio.CancelScope(deadline=self._opened + limit) as scope:
-                reason = await self._connect_and_follow(stderr, scope)
+                reason = await self._connect_and_follow(stderr, noise, scope)
             if scope.cancelled_caught:
                 reason = f"did not start within {limit:g} s (start_timeout)"
+                if noise.first_line:
+                    reason += f"; it writes what is no JSON-RPC to stdout: {noise.first_line!r}"
         except OlderTransportError:
             self.settings = over_sse(self.settings)
             return await self._one_connection()
@@ -152,11 +155,13 @@ class Upkeep:
             reason = why_failed(error, self.settings)
         return f"{reason} (its last words: {stderr.last_words})" if stderr.last_words else reason
 
-    async def _connect_and_follow(self, stderr: StderrTail, scope: anyio.CancelScope) -> str:
+    async def _connect_and_follow(
+        self, stderr: StderrTail, noise: StdoutNoise, scope: anyio.CancelScope
+    ) -> str:
         """Connect, serve until the connection is to end, and say why it is."""
         self._news = news = News()
         async with connected(
-            self._name, self.settings, self.relay, news, stderr=stderr, watchdog=self._watchdog
+            self._name, self.settings, self.relay, news, stderr=stderr, noise=noise, watchdog=self._watchdog
         ) as connection:
             try:
                 await self._publish(connection)

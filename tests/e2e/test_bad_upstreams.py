@@ -17,6 +17,7 @@ from mcp_proxy.config import load
 from mcp_proxy.connection import News, connected
 from mcp_proxy.relay import Relay
 from mcp_proxy.stderr_tail import StderrTail
+from mcp_proxy.stdout_noise import StdoutNoise
 from mcp_proxy.upstreams import NoAnswerError
 from mcp_proxy.watchdog import Watchdog
 from tests.serving import ERAS, Progress, configured, script, serving, text_of
@@ -225,5 +226,31 @@ async def test_an_upstream_that_answers_a_ping_or_refuses_it_shows_life(tmp_path
     settings = load(configured(tmp_path, {"x": script(name)})).upstreams["x"]
     with Watchdog() as watchdog, anyio.fail_after(60):
         relay, stderr = Relay("x", on_gap=lambda: None), StderrTail("x")
-        async with connected("x", settings, relay, News(), stderr=stderr, watchdog=watchdog) as connection:
+        async with connected(
+            "x", settings, relay, News(), stderr=stderr, noise=StdoutNoise("x"), watchdog=watchdog
+        ) as connection:
             assert await connection.shows_life(within=30)
+
+
+@pytest.mark.parametrize(
+    ("line", "quoted"),
+    [
+        ("hello, world", "'hello, world'"),
+        ('"a string"', "'\"a string\"'"),
+        ('{"no": "message"}', '\'{"no": "message"}\''),
+        ("x" * 100_000, f"'{'x' * 200}…'"),
+        ("the key is ghp_abcdefghijklmnopqrstuvwxyz0123456789", "'the key is [redacted]'"),
+        ("\U0001f680 starting", "'\U0001f680 starting'"),
+    ],
+)
+async def test_an_upstream_that_babbles_and_never_answers_is_quoted(
+    tmp_path: Path, line: str, quoted: str
+) -> None:
+    said = tmp_path / "said"
+    said.write_text(f"{line}\nand more\n", encoding="utf-8")
+    babbling = {"command": "sh", "args": ["-c", 'cat "$0"; exec sleep 600', str(said)], "start_timeout": 0.5}
+    async with board_of(configured(tmp_path, {"bad": babbling})) as board:
+        await board.wait_started()
+        reason = board.upstreams["bad"].status.reason
+    told = "did not start within 0.5 s (start_timeout); it writes what is no JSON-RPC to stdout: "
+    assert reason == told + quoted
