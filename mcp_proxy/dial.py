@@ -74,7 +74,7 @@ async def dial(
             return
         raw = RawCalls()
         raw.pipe.on_noise = noise.take
-        program = Program(settings.command, settings.args, env, settings.cwd)
+        program = Program(settings.command, settings.args, env, settings.cwd, settings.keep_detached)
         async with raw.pipe.read_stream:
             try:
                 yield process_streams(program, raw.pipe, errlog, watchdog), raw

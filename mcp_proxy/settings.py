@@ -121,6 +121,9 @@ class StdioUpstream(_UpstreamTable):
     """Added to the few variables a child process is given anyway (HOME, PATH, …)."""
     cwd: FilePath | None = None
     """Working directory; None for Switchboard's own."""
+    keep_detached: bool = False
+    """Leave processes alone that have left its process group (`setsid`), such as programs it opens for you: else, on
+    Linux, they end with it."""
 
 
 class HttpUpstream(_UpstreamTable):
