@@ -39,6 +39,7 @@ _BESIDE_THE_POINT = {
         "retry_pause",
         "start_timeout",
         "call_timeout",
+        "keep_detached",
     ),
 }
 _KINDS = ("tools", "prompts", "resources", "templates")

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,9 +86,19 @@ async def upstreams(config: Path | None, *, as_json: bool) -> None:
     """Start every upstream and say how it went."""
     async with started(load(config), wait_for_all=True) as board:
         statuses = [upstream.status for upstream in board.upstreams.values()]
+        held = Counter(tool.upstream for tool in board.snapshot.catalog.tools.values() if tool.quarantine)
         latencies = {status.upstream: await _latency_ms(board, status) for status in statuses}
     if as_json:
-        print_json([{**status.as_dict(), "latency_ms": latencies[status.upstream]} for status in statuses])
+        print_json(
+            [
+                {
+                    **status.as_dict(),
+                    "quarantined": held[status.upstream],
+                    "latency_ms": latencies[status.upstream],
+                }
+                for status in statuses
+            ]
+        )
     else:
         heads = (
             "name",
@@ -100,8 +111,13 @@ async def upstreams(config: Path | None, *, as_json: bool) -> None:
             "restarts",
             "reason",
         )
-        rows = [_status_row(status, latencies[status.upstream]) for status in statuses]
+        rows = [_status_row(status, held[status.upstream], latencies[status.upstream]) for status in statuses]
         print_rows("Upstreams", heads, rows)
+        for name, count in held.items():
+            stderr.print(
+                f"[yellow]{count} of the tools of {escape(name)} may not be called before you accept them[/]: "
+                f"switchboard pins diff {escape(name)}, then switchboard pins accept {escape(name)}"
+            )
         for status in statuses:
             for each in status.left_out:
                 stderr.print(
@@ -126,11 +142,12 @@ async def _latency_ms(board: Switchboard, status: Status) -> float | None:
     return None
 
 
-def _status_row(status: Status, latency_ms: float | None) -> tuple[object, ...]:
+def _status_row(status: Status, held: int, latency_ms: float | None) -> tuple[object, ...]:
     started = f"{status.start_ms:,.0f} ms" if status.connects else ""
     latency = "" if latency_ms is None else f"{latency_ms:,.1f} ms"
     restarts = max(status.connects - 1, 0)
-    about = (status.upstream, status.state.value, status.tools, status.server, status.protocol)
+    tools = f"{status.tools} ({held} quarantined)" if held else status.tools
+    about = (status.upstream, status.state.value, tools, status.server, status.protocol)
     return (*about, started, latency, restarts, status.reason)
 
 

@@ -10,6 +10,7 @@ from mcp import MCPError
 
 from local_llm import Task
 from mcp_proxy import __version__
+from mcp_proxy.absences import why_missing
 from mcp_proxy.cli_options import Exit, configured, json_flag, loaded, profiled, running_loop
 from mcp_proxy.config import Settings
 from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError
@@ -23,7 +24,7 @@ from mcp_proxy.telling import describe
 from mcp_proxy.terminal import TerminalPerson, json_object, read_pairs, split_pairs
 from mcp_proxy.token_costs import show_token_costs, token_costs
 from mcp_proxy.tools import Tools
-from mcp_proxy.upstreams import State, UpstreamUnavailableError
+from mcp_proxy.upstreams import UpstreamUnavailableError
 from tool_registry import Catalog, ToolEntry, UnusableSchemaError
 from tool_registry.scan import names_beside, scan
 
@@ -76,14 +77,24 @@ async def tools(
     elif as_json:
         print_json([_with_findings(tool, board.snapshot.catalog) for tool in found])
     else:
-        rows = ((tool.qualified, tool.description.partition("\n")[0]) for tool in found)
+        rows = ((tool.qualified, _said(tool)) for tool in found)
         print_rows(f"{len(found)} tools", ("tool", "description"), rows)
+
+
+def _said(tool: ToolEntry) -> str:
+    """What a tool says of itself in one line; of a quarantined one, why it is and what to do about it."""
+    return tool.quarantine or tool.description.partition("\n")[0]
 
 
 def _with_findings(tool: ToolEntry, catalog: Catalog) -> dict[str, Any]:
     """A tool as clients see it, and beside it what the scan says of its definition."""
     findings = scan(tool.definition, names_beside(tool.upstream, catalog.offers))
-    return {**tool.listed(), **({"findings": [str(finding) for finding in findings]} if findings else {})}
+    marks: dict[str, Any] = {"quarantined": True} if tool.quarantine else {}
+    return {
+        **tool.listed(),
+        **marks,
+        **({"findings": [str(finding) for finding in findings]} if findings else {}),
+    }
 
 
 @click.command()
@@ -127,10 +138,8 @@ async def call(
 
 async def _no_tool(name: str, desk: Desk) -> click.ClickException:
     """Why there is no such tool: because the upstream it would belong to is down, or at all."""
-    for owner in owners(name, desk.board.settings).upstreams:
-        status = desk.board.upstreams[owner].status
-        if status.state is State.DOWN:
-            return click.ClickException(str(UpstreamUnavailableError(owner, status.reason)))
+    if unavailable := why_missing(name, desk):
+        return click.ClickException(str(unavailable))
     near = ", ".join(candidate.tool.qualified for candidate in await desk.retrieval.search(name, 3))
     return click.UsageError(f"there is no tool {name!r}; near: {near or 'none'}")
 

@@ -4,7 +4,7 @@ Whether there is another one afterwards is decided in `upstreams`.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -12,18 +12,22 @@ import structlog
 from mcp import MCPError
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT, Implementation
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_proxy import __version__
 from mcp_proxy.config import HttpUpstream, StdioUpstream
 from mcp_proxy.dial import dial
+from mcp_proxy.era import remedy, wants_to_ask, with_remedy
 from mcp_proxy.listing import list_offer
+from mcp_proxy.pipes import Message
 from mcp_proxy.raw_calls import OnAnswer, OnProgress, RawCalls
 from mcp_proxy.raw_client import RawClient
 from mcp_proxy.relay import Relay
 from mcp_proxy.stderr_tail import StderrTail
-from mcp_proxy.upstream_status import LeftOut, SessionLostError, UpstreamUnavailableError
+from mcp_proxy.stdout_noise import StdoutNoise
+from mcp_proxy.upstream_status import LeftOut, NoAnswerError, SessionLostError, UpstreamUnavailableError
 from mcp_proxy.watchdog import Watchdog
-from mcp_proxy.wire import send_raw, stamped, telling_its_end
+from mcp_proxy.wire import send_raw, stamped, tapped
 from tool_registry import Offer
 
 _CLIENT = Implementation(name="switchboard", version=__version__)
@@ -42,8 +46,8 @@ class Connection:
         raw: RawCalls | None,
         news: "News",
     ) -> None:
-        self.sending = 0
-        """How many requests are on their way through the SDK."""
+        self.in_flight: set[object] = set()
+        """What stands for the requests that are on their way."""
         self._news = news
         self._name = name
         self._settings = settings
@@ -78,26 +82,39 @@ class Connection:
 
         Raises:
             SessionLostError: the server has forgotten the session; nothing was done.
-            UpstreamUnavailableError: the connection ended, or the time limit passed.
+            NoAnswerError: the time limit passed.
+            UpstreamUnavailableError: the connection ended.
             MCPError: the upstream answered with an error.
         """
         timeout = self._settings.call_timeout
-        self.sending += 1
+        self.in_flight.add(flight := object())
         try:
-            return await send_raw(
+            result = await send_raw(
                 self._client.session, method, params, timeout=timeout, on_progress=on_progress
             )
+            return self._explained({"result": result})["result"]
         except MCPError as error:
             if self._news.has_lost_session and error.code != CONNECTION_CLOSED:
                 raise SessionLostError(self._name, "it forgets the sessions it gives") from error
             if error.code == CONNECTION_CLOSED:
                 raise UpstreamUnavailableError(self._name, "the connection closed", in_flight=True) from error
             if error.code == REQUEST_TIMEOUT:
-                reason = f"no answer within {timeout:g} s (call_timeout)"
-                raise UpstreamUnavailableError(self._name, reason, in_flight=True) from error
-            raise
+                self._news.unanswered()
+                raise NoAnswerError(self._name, timeout) from error
+            told = self._explained({"error": {"message": error.message}})["error"]["message"]
+            raise MCPError(error.code, told, error.data) from error
         finally:
-            self.sending -= 1
+            self.in_flight.discard(flight)
+
+    async def shows_life(self, within: float) -> bool:
+        """Whether the server sends anything within so many seconds: if nothing else, an answer to a ping.
+
+        An error is an answer too: not every server knows ping, and the stateless era has none.
+        """
+        before = self._news.heard
+        with anyio.move_on_after(within), suppress(MCPError):
+            await send_raw(self._client.session, "ping", {})
+        return self._news.heard > before
 
     def try_send(
         self, method: str, params: dict[str, Any], on_answer: OnAnswer, on_progress: OnProgress | None
@@ -110,20 +127,53 @@ class Connection:
         raw = self._raw
         if raw is None or not raw.pipe.is_clear:
             return None
-        number = raw.send(method, stamped(self._client.session, method, params), on_answer, on_progress)
-        return lambda reason: raw.cancel(number, reason)
+        self.in_flight.add(flight := object())
+
+        def answered(message: Message | None) -> None:
+            self.in_flight.discard(flight)
+            on_answer(message and self._explained(message))
+
+        def cancel(reason: str) -> None:
+            self.in_flight.discard(flight)
+            raw.cancel(number, reason)
+
+        number = raw.send(method, stamped(self._client.session, method, params), answered, on_progress)
+        return cancel
+
+    def _explained(self, answer: Message) -> Message:
+        """An answer as it came, unless it says that the server cannot ask in this era: then what is done about it, too."""
+        if self.protocol not in MODERN_PROTOCOL_VERSIONS or not wants_to_ask(answer):
+            return answer
+        if self._settings.protocol == "auto":
+            self._news.wrong_era()
+        return with_remedy(answer, remedy(self._name, self._settings))
 
 
 class News:
-    """What one connection has to tell its owner: that what is offered has changed, that it has ended or is lost."""
+    """What one connection has to tell its owner, as it comes."""
 
     def __init__(self) -> None:
         self.has_ended = False
         self.has_lost_session = False
+        self.has_changed = False
+        self.is_doubtful = False
+        self.is_wrong_era = False
+        self.heard = 0
+        """How often the other side has sent something."""
         self._arrived = anyio.Event()
+
+    def hear(self) -> None:
+        """The other side has sent something. Nobody is woken for it."""
+        self.heard += 1
 
     def changed(self) -> None:
         """What is offered may have changed."""
+        self.has_changed = True
+        self._arrived.set()
+
+    def unanswered(self) -> None:
+        """A request was not answered in time."""
+        self.is_doubtful = True
         self._arrived.set()
 
     def ended(self) -> None:
@@ -136,18 +186,15 @@ class News:
         self.has_lost_session = True
         self._arrived.set()
 
-    @property
-    def is_there(self) -> bool:
-        """Whether anything has been told since `take`."""
-        return self._arrived.is_set()
-
-    def take(self) -> None:
-        """Wait for the next from now on."""
-        self._arrived = anyio.Event()
+    def wrong_era(self) -> None:
+        """The server cannot do in this era of the protocol what it wants to."""
+        self.is_wrong_era = True
+        self._arrived.set()
 
     async def wait(self) -> None:
-        """Return once anything has been told."""
+        """Return once anything has been told since the last time."""
         await self._arrived.wait()
+        self._arrived = anyio.Event()
 
 
 @asynccontextmanager
@@ -158,6 +205,7 @@ async def connected(
     news: News,
     *,
     stderr: StderrTail,
+    noise: StdoutNoise,
     watchdog: Watchdog,
 ) -> AsyncGenerator[Connection]:
     """A connection as `settings` say, past its negotiation; closed when the block ends.
@@ -168,6 +216,7 @@ async def connected(
         relay: takes what the upstream asks and tells.
         news: is told what its owner has to know.
         stderr: takes what a child process says there.
+        noise: takes what it says on stdout that is no message.
         watchdog: ends a child process should Switchboard die.
 
     Raises:
@@ -181,13 +230,13 @@ async def connected(
             await relay.hear(method, params)
 
     async def on_message(message: object) -> None:
-        if isinstance(message, Exception):
+        if isinstance(message, Exception) and isinstance(settings, HttpUpstream):
             log.debug("upstream.noise", upstream=name, problem=type(message).__name__)
 
     async with (
-        dial(settings, stderr, watchdog, news.lost_session) as (transport, raw),
+        dial(settings, stderr, noise, watchdog, news.lost_session) as (transport, raw),
         RawClient(
-            telling_its_end(transport, news.ended),
+            tapped(transport, on_message=news.hear, on_end=news.ended),
             mode=settings.protocol,
             client_info=_CLIENT,
             answer=relay.answer,
@@ -200,4 +249,5 @@ async def connected(
         await client.discover()
         if raw:
             raw.on_log = relay.hear_now
+            raw.on_message = news.hear
         yield Connection(name, settings, client, raw, news)

@@ -117,6 +117,11 @@ class Desk:
                 self.retrieval.renew()
         return self._seen
 
+    @property
+    def allowed(self) -> Collection[str]:
+        """Patterns for what its clients may see, as a profile has them."""
+        return self._configured.allow
+
     def _look(self) -> Seen:
         catalog = self.board.snapshot.catalog
         return Seen(catalog, view(catalog, self._table.profile if self.profile else None))

@@ -22,6 +22,7 @@ from mcp_proxy.process import Program, process_streams
 from mcp_proxy.raw_calls import RawCalls
 from mcp_proxy.redaction import redact_text
 from mcp_proxy.stderr_tail import StderrTail
+from mcp_proxy.stdout_noise import StdoutNoise
 from mcp_proxy.watchdog import Watchdog
 
 _SESSION_ID = "mcp-session-id"
@@ -48,6 +49,7 @@ class OlderTransportError(Exception):
 async def dial(
     settings: StdioUpstream | HttpUpstream,
     stderr: StderrTail,
+    noise: StdoutNoise,
     watchdog: Watchdog,
     on_session_lost: Callable[[], None],
 ) -> AsyncGenerator[tuple[AbstractAsyncContextManager[TransportStreams], RawCalls | None]]:
@@ -71,7 +73,8 @@ async def dial(
             yield stdio_client(parameters, errlog=errlog), None
             return
         raw = RawCalls()
-        program = Program(settings.command, settings.args, env, settings.cwd)
+        raw.pipe.on_noise = noise.take
+        program = Program(settings.command, settings.args, env, settings.cwd, settings.keep_detached)
         async with raw.pipe.read_stream:
             try:
                 yield process_streams(program, raw.pipe, errlog, watchdog), raw

@@ -22,7 +22,7 @@ from mcp_proxy.journal import CallRecord, Outcome
 from mcp_proxy.parking import StatelessCaller
 from mcp_proxy.pipes import Message
 from mcp_proxy.results import invalid_result, unavailable
-from mcp_proxy.upstreams import Upstream, UpstreamUnavailableError
+from mcp_proxy.upstreams import NoAnswerError, Upstream, UpstreamUnavailableError
 from tool_registry import ToolEntry
 
 Write = Callable[[Message], None]
@@ -70,8 +70,11 @@ class Flight:
     def unavailable(self, reason: str) -> UpstreamUnavailableError:
         return UpstreamUnavailableError(self.tool.upstream, reason, in_flight=True)
 
-    def timed_out(self) -> UpstreamUnavailableError:
-        return self.unavailable(f"no answer within {self.upstream.call_timeout:g} s (call_timeout)")
+    def time_out(self) -> UpstreamUnavailableError:
+        """Give it up, since its time is up."""
+        self.cancel("timed out")
+        self.upstream.doubt()
+        return NoAnswerError(self.tool.upstream, self.upstream.call_timeout)
 
     def record(self, outcome: Outcome, error: str | None = None) -> CallRecord:
         """What the journal is told of its end, which is now."""
@@ -124,8 +127,7 @@ class ParkedFlight:
             self._note(self._flight.record("cancelled"))
             raise
         except TimeoutError:
-            self._flight.cancel("timed out")
-            return self._came_to_nothing(self._flight.timed_out())
+            return self._came_to_nothing(self._flight.time_out())
         finally:
             self._tell.close()
             self._tellings.close()

@@ -240,8 +240,7 @@ class FastLane:
         now = time.perf_counter()
         for flight in [flight for flight in self._flights.values() if flight.deadline < now]:
             del self._flights[flight.id]
-            flight.cancel("timed out")
-            self._came_to_nothing(flight, flight.timed_out())
+            self._came_to_nothing(flight, flight.time_out())
         self._sweeper = None
         if self._flights:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)

@@ -11,7 +11,7 @@ from mcp_proxy.render import stderr
 from mcp_proxy.running import running
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.upstreams import State
-from tool_registry.naming import SEPARATOR
+from tool_registry.naming import may_have
 
 
 def asleep(settings: Settings) -> Settings:
@@ -31,7 +31,7 @@ def owners(tool: str, settings: Settings) -> Settings:
     upstreams = {
         name: upstream
         for name, upstream in settings.enabled_upstreams.items()
-        if not upstream.prefix or tool.startswith(f"{upstream.prefix}{SEPARATOR}")
+        if may_have(upstream.prefix, tool)
     }
     return settings.model_copy(update={"upstreams": upstreams})
 
@@ -53,5 +53,9 @@ async def started(settings: Settings, *, wait_for_all: bool = False) -> AsyncGen
             if status.state is State.DOWN:
                 stderr.print(
                     f"[red]{escape(status.upstream)} is {status.state.value}[/]: {escape(status.reason)}"
+                )
+            elif status.state is State.CONNECTING and status.upstream in board.unlisted:
+                stderr.print(
+                    f"[yellow]{escape(status.upstream)} is still starting[/]; its tools are not in this answer"
                 )
         yield board

@@ -82,6 +82,10 @@ class Caller(Protocol):
 async def _tell_nobody(_stage: Stage, _about: str) -> None: ...
 
 
+def _nothing_is_missing(_found: Sequence[Candidate]) -> str:
+    return ""
+
+
 def _nobody_is_told(_proposer: str, *, valid: bool) -> None: ...
 
 
@@ -101,6 +105,8 @@ class Ports:
     """Why nobody at all may be asked, if that is so."""
     why_none_above: str = ""
     """Why `above` is empty, and what could be done about it."""
+    why_fewer: Callable[[Sequence[Candidate]], str] = _nothing_is_missing
+    """Takes the tools found, and says what is not among them, or of no use there, and why; often nothing."""
     tell: Callable[[Stage, str], Awaitable[None]] = _tell_nobody
     """Hears what the task is at."""
     judged: Callable[..., None] = _nobody_is_told
@@ -325,11 +331,17 @@ def _without_a_call(run: _Run, end: Judged | Finished | Declined | CannotAsk) ->
 
 
 def _hint(run: _Run) -> str:
-    """Who might have known better, where they were not asked."""
+    """Why it might have been known better: who was not asked, and what was not found."""
+    fewer = run.ports.why_fewer(run.trace.candidates)
+    return "".join(f". {said}" for said in (_not_asked(run), fewer) if said)
+
+
+def _not_asked(run: _Run) -> str:
+    """Who might have known better."""
     if not run.ports.above:
-        return f". {run.ports.why_none_above}" if run.ports.why_none_above else ""
+        return run.ports.why_none_above.removesuffix(".")
     names = ", ".join(proposer.name for proposer in run.ports.above)
-    return f". It would be passed on to {names}" if run.dry_run else ""
+    return f"It would be passed on to {names}" if run.dry_run else ""
 
 
 def _end_with(run: _Run, judged: Judged) -> None:

@@ -93,6 +93,8 @@ class Pipe:
         self._writable.set()
         self._reading_paused = False
         self.watcher: Watcher | None = None
+        self.on_noise: Callable[[bytes], None] = lambda _: None
+        """Told of the lines that are no messages, and answer no request."""
 
     def watch(self, watcher: Watcher) -> None:
         """Have `watcher` told of what the SDK is given and gives."""
@@ -172,12 +174,17 @@ class Pipe:
     def _handle(self, line: bytes) -> None:
         message = read(line)
         if isinstance(message, Unreadable):
+            if message.number is None:
+                self.on_noise(line)
             self._reject(message)
             return
         if not isinstance(message, dict) or not self._take(cast("Message", message)):
             if self.watcher and isinstance(message, dict):
                 self.watcher.asked(cast("Message", message))
-            self._hand_over(_for_sdk(cast("object", message)))
+            item = _for_sdk(cast("object", message))
+            if isinstance(item, Exception):
+                self.on_noise(line)
+            self._hand_over(item)
 
     def _reject(self, line: Unreadable) -> None:
         """Give whoever waits for an answer an error instead: the peer for one to its request, or our own side."""

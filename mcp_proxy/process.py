@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import IO, cast
 
 import anyio
+import anyio.to_thread
 import structlog
 from mcp.client._transport import TransportStreams
 
+from mcp_proxy.kin import MARK, kin, new_mark, send_to_kin
 from mcp_proxy.pipes import Pipe
 from mcp_proxy.watchdog import Watchdog
 
@@ -23,6 +25,9 @@ _LAST_BYTES = 0.2
 """Seconds that what a dead process has written may still arrive, when a child of its holds the pipe open."""
 
 _POLL = 0.02
+
+_LOOK = 0.1
+"""Seconds between two looks at all processes there are."""
 
 log = structlog.stdlib.get_logger()
 
@@ -35,6 +40,8 @@ class Program:
     args: Sequence[str]
     env: Mapping[str, str]
     cwd: Path | None
+    keeps_detached: bool = False
+    """Whether processes of it that leave its group are left to live on when it ends."""
 
 
 class _Process(asyncio.SubprocessProtocol):
@@ -73,12 +80,15 @@ class _Process(asyncio.SubprocessProtocol):
 async def process_streams(
     program: Program, pipe: Pipe, stderr: IO[str], watchdog: Watchdog
 ) -> AsyncGenerator[TransportStreams]:
-    """Start `program` and give the SDK its streams; on the way out the whole process group is ended.
+    """Start `program` and give the SDK its streams; on the way out all that came of it is ended, the whole group.
+
+    On Linux that includes processes that have left the group, unless the program keeps them.
 
     Raises:
         OSError: the program cannot be started.
     """
     loop = asyncio.get_running_loop()
+    mark = "" if program.keeps_detached else new_mark()
     transport, process = await loop.subprocess_exec(
         lambda: _Process(pipe),
         program.command,
@@ -86,19 +96,20 @@ async def process_streams(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=stderr,
-        env=dict(program.env),
+        env={**program.env, MARK: mark} if mark else dict(program.env),
         cwd=program.cwd,
         start_new_session=True,
     )
     # No await between the start and this `try`: a cancellation there would leave the process behind.
     group = transport.get_pid()
-    watchdog.watch(group)
+    watchdog.watch(group, mark)
     try:
         yield pipe.read_stream, pipe.write_stream
     finally:
         with anyio.CancelScope(shield=True):
             pipe.close()
             await _end(group, process.exited)
+            await _end_kin(mark)
             watchdog.forget(group)
             transport.close()
 
@@ -118,6 +129,16 @@ async def _end(group: int, exited: asyncio.Event) -> None:
                 await anyio.sleep(_POLL)
     if _alive(group):
         log.warning("upstream.unkillable", process_group=group)
+
+
+async def _end_kin(mark: str) -> None:
+    """Terminate, then kill, what has left the group that is gone by now."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not await anyio.to_thread.run_sync(send_to_kin, mark, number):
+            return
+        with anyio.move_on_after(_PATIENCE):
+            while await anyio.to_thread.run_sync(kin, mark):  # noqa: ASYNC110  they are nobody's children whom we know
+                await anyio.sleep(_LOOK)
 
 
 def _alive(group: int) -> bool:

@@ -40,6 +40,8 @@ class RawCalls:
         self.pipe = Pipe(self._take, self._lost)
         self.on_log: OnLog = lambda _: False
         """Asked first about every log entry: an answer that comes after one must not overtake it."""
+        self.on_message: Callable[[], None] = lambda: None
+        """Told of every message, whosesoever it is."""
 
     def send(
         self, method: str, params: dict[str, Any], on_answer: OnAnswer, on_progress: OnProgress | None = None
@@ -60,6 +62,7 @@ class RawCalls:
 
     def _take(self, message: Message) -> bool:
         """Whether a message from the upstream belongs to one of these requests; if so, deal with it."""
+        self.on_message()
         if "method" not in message:
             number = message.get("id")
             if not isinstance(number, int) or number < _FIRST_ID:

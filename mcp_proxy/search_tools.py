@@ -62,6 +62,10 @@ _FOUND_SCHEMA: dict[str, Any] = {
                     "signature": {"type": "string"},
                     "description": {"type": "string"},
                     "annotations": {"type": "object"},
+                    "quarantined": {
+                        "type": "boolean",
+                        "description": "true: cannot be called until a person accepts it; absent otherwise.",
+                    },
                     "score": {"type": "number", "description": "Comparable within one answer only."},
                     "inputSchema": {"type": "object"},
                 },
@@ -106,7 +110,7 @@ def found(candidates: Sequence[Candidate], of: int, *, schemas: bool) -> dict[st
     if not tools:
         lines = [f"None of {of} tools matches. Try other words: what it does, on what, or the server's name."]
     for tool in tools:
-        hints = _hints(tool["annotations"])
+        hints = "quarantined" if "quarantined" in tool else _hints(tool["annotations"])
         lines += ["", tool["signature"] + (f"  [{hints}]" if hints else "")]
         lines += [f"  {line}" for line in tool["description"].splitlines()[:1]]
         if schemas:
@@ -121,9 +125,10 @@ def _described(candidate: Candidate, *, schemas: bool) -> dict[str, Any]:
         "name": tool.qualified,
         "server": tool.upstream,
         "signature": signature(tool.qualified, listed["inputSchema"]),
-        "description": _brief(str(listed.get("description") or "")),
+        "description": tool.quarantine or _brief(str(listed.get("description") or "")),
         "annotations": dict(listed.get("annotations") or {}),
         "score": round(candidate.score, 4),
+        **({"quarantined": True} if tool.quarantine else {}),
     }
     return {**described, "inputSchema": listed["inputSchema"]} if schemas else described
 

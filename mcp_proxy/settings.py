@@ -50,7 +50,8 @@ class _UpstreamTable(Table):
     prefix: str = Field(pattern=r"^[A-Za-z0-9_-]*$")
     """Stands before the names of its tools and prompts; empty for none. By default its name, made legal."""
     protocol: Literal["auto", "legacy", "2026-07-28"] = "auto"
-    """Era to speak: "legacy" opens with a handshake, a version is stateless, "auto" finds out."""
+    """Era to speak: "legacy" opens with a handshake, a version is stateless, "auto" finds out, even later on: a server
+    that turns out to ask in the midst of calls, as the stateless era does not let it, is restarted with a handshake."""
     start_timeout: Seconds = 30.0
     """Seconds it may take until it has listed what it offers."""
     call_timeout: Seconds = 300.0
@@ -120,6 +121,9 @@ class StdioUpstream(_UpstreamTable):
     """Added to the few variables a child process is given anyway (HOME, PATH, …)."""
     cwd: FilePath | None = None
     """Working directory; None for Switchboard's own."""
+    keep_detached: bool = False
+    """Leave processes alone that have left its process group (`setsid`), such as programs it opens for you: else, on
+    Linux, they end with it."""
 
 
 class HttpUpstream(_UpstreamTable):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -10,6 +11,7 @@ from mcp.shared.dispatcher import ProgressFnT
 
 from local_llm import Call, Plan, Task
 from local_llm.pocket import next_request
+from mcp_proxy.absences import explanation
 from mcp_proxy.desk import Desk, InvalidArgumentsError, QuarantinedError, log_repairs
 from mcp_proxy.escalation_settings import why_not_escalated
 from mcp_proxy.failures import failure
@@ -125,6 +127,7 @@ class TaskRunner:
             above=route.above,
             nobody=route.nobody,
             why_none_above="" if route.above else _why_none_above(route, desk),
+            why_fewer=partial(explanation, desk),
             person=person,
             call=call,
             judge=Judge(route.bar, desk.check),

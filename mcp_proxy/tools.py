@@ -13,6 +13,7 @@ import structlog
 from mcp import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
+from mcp_proxy.absences import why_missing
 from mcp_proxy.callers import CALLER, Context, client_of, name_of
 from mcp_proxy.delivery import Delivery, owner_of
 from mcp_proxy.desk import Desk
@@ -200,6 +201,8 @@ class Tools:
         tools = self._desk.seen.catalog.tools
         if tool := tools.get(name):
             return tool
+        if unavailable := why_missing(name, self._desk):
+            raise unavailable
         near = difflib.get_close_matches(name, tools, n=3)
         hint = f"; near names: {', '.join(near)}" if near else ""
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}{hint}")

@@ -17,9 +17,11 @@ from mcp_proxy.config import HttpUpstream, StdioUpstream, over_sse
 from mcp_proxy.connection import Connection, News, connected
 from mcp_proxy.demand import Demand
 from mcp_proxy.dial import OlderTransportError, why_failed, why_unmet
+from mcp_proxy.era import over_handshake
 from mcp_proxy.relay import Relay
 from mcp_proxy.settings_fields import nearest
 from mcp_proxy.stderr_tail import StderrTail
+from mcp_proxy.stdout_noise import StdoutNoise
 from mcp_proxy.upstream_status import Standing, State, Status
 from mcp_proxy.watchdog import Watchdog
 from tool_registry import Offer
@@ -27,6 +29,11 @@ from tool_registry.visibility import names_of, unmatched, visible
 
 _LASTING = 2.0
 """Seconds of being ready after which a connection counts as having lasted, and is made again at once."""
+
+_SILENCE = 5.0
+"""Seconds without a sign of life, a ping's answer included, after which a server that owes an answer counts as hung."""
+
+_CLOSED = "the connection closed"
 
 _REFUSALS, _POLL = 1.0, 0.02
 """Seconds that requests in a lost session have to be refused, and between looks whether they were."""
@@ -87,6 +94,10 @@ class Upkeep:
         self._disconnect(Status(self._name, State.CONNECTING, connects=self.status.connects))
         self._scope.cancel()
 
+    def doubt(self) -> None:
+        """A request was not answered in time."""
+        self._news.unanswered()
+
     async def stop(self, reason: str) -> None:
         """End `run`, and return when it has ended. Calls fail for `reason` from now on."""
         self._is_stopped = True
@@ -115,25 +126,28 @@ class Upkeep:
             await anyio.sleep(pause)
 
     def _pause(self, backoff: Backoff) -> float:
-        """Seconds from the end of a connection to the next attempt: none, if it had lasted."""
-        if self.status.state is State.READY and anyio.current_time() - self._ready_at > _LASTING:
+        """Seconds from the end of a connection to the next attempt: none, if it had lasted and did not hang."""
+        if anyio.current_time() - self._ready_at > _LASTING and self._ready_at > self._opened:
             backoff.succeeded()
-            return 0.0
+            if self.status.state is State.READY:
+                return 0.0
         return backoff.failed()
 
     async def _one_connection(self) -> str:
         """Connect, serve until the connection ends, and say why it ended."""
         limit = self.settings.start_timeout
-        stderr = StderrTail(self._name)
+        stderr, noise = StderrTail(self._name), StdoutNoise(self._name)
         self._opened = anyio.current_time()
-        reason = "the connection closed"
+        reason = _CLOSED
         try:
             # The scope spans the whole connection, because task groups entered within it outlive the
             # start; only its deadline is lifted once the upstream has started.
             with anyio.CancelScope(deadline=self._opened + limit) as scope:
-                await self._connect_and_follow(stderr, scope)
+                reason = await self._connect_and_follow(stderr, noise, scope)
             if scope.cancelled_caught:
                 reason = f"did not start within {limit:g} s (start_timeout)"
+                if noise.first_line:
+                    reason += f"; it writes what is no JSON-RPC to stdout: {noise.first_line!r}"
         except OlderTransportError:
             self.settings = over_sse(self.settings)
             return await self._one_connection()
@@ -141,36 +155,69 @@ class Upkeep:
             reason = why_failed(error, self.settings)
         return f"{reason} (its last words: {stderr.last_words})" if stderr.last_words else reason
 
-    async def _connect_and_follow(self, stderr: StderrTail, scope: anyio.CancelScope) -> None:
+    async def _connect_and_follow(
+        self, stderr: StderrTail, noise: StdoutNoise, scope: anyio.CancelScope
+    ) -> str:
+        """Connect, serve until the connection is to end, and say why it is."""
         self._news = news = News()
         async with connected(
-            self._name, self.settings, self.relay, news, stderr=stderr, watchdog=self._watchdog
+            self._name, self.settings, self.relay, news, stderr=stderr, noise=noise, watchdog=self._watchdog
         ) as connection:
             try:
                 await self._publish(connection)
                 scope.deadline = math.inf
-                await self._follow(connection, news)
+                return await self._follow(connection, news)
             finally:
                 # Here, and not once all is closed: a session that is being left takes no requests.
                 self.connection = None
 
-    async def _follow(self, connection: Connection, news: News) -> None:
-        """Publish every change until the connection ends, or nothing has been asked for long enough."""
+    async def _follow(self, connection: Connection, news: News) -> str:
+        """Publish every change until the connection ends or hangs, or nothing has been asked for long enough."""
         while not news.has_ended:
-            with anyio.move_on_after(self._demand.ends_in(self._patience)):
+            patience = self._demand.ends_in(self._patience)
+            # Nobody tells when the last request in flight has ended.
+            with anyio.move_on_after(min(patience, _POLL) if news.is_wrong_era else patience):
                 await news.wait()
             if news.has_ended:
-                return
+                break
             if news.has_lost_session:
                 await self._leave_lost_session(connection)
-                return
-            if news.is_there:
-                news.take()
+                break
+            if news.is_doubtful:
+                news.is_doubtful = False
+                if await self._hangs(connection, news):
+                    return self._give_up_hung()
+            if news.is_wrong_era and not connection.in_flight:
+                log.info("upstream.handshake", upstream=self._name, reason="it asks in the midst of calls")
+                self.restart(over_handshake(self.settings))
+                break
+            if news.has_changed:
+                news.has_changed = False
                 await self._publish(connection)
             elif not self._demand.ends_in(self._patience):
                 self._demand.forget()
                 self._disconnect(replace(self.status, state=State.IDLE))
-                return
+                break
+        return _CLOSED
+
+    async def _hangs(self, connection: Connection, news: News) -> bool:
+        """Whether a server that has not answered in time does not answer at all any more.
+
+        As long as it may be busy with other requests, whose time is not up, it is given the benefit of the doubt.
+        """
+        others = frozenset(connection.in_flight)
+        while not await connection.shows_life(_SILENCE):
+            if news.has_ended:
+                return False
+            if not others & connection.in_flight:
+                return True
+        return False
+
+    def _give_up_hung(self) -> str:
+        limit = self.settings.call_timeout
+        reason = f"it hangs: no answer to a call within {limit:g} s (call_timeout), nor to a ping in {_SILENCE:g} s"
+        self._disconnect(replace(self.status, state=State.DOWN, reason=reason, outlook=STILL_TRYING))
+        return reason
 
     async def _leave_lost_session(self, connection: Connection) -> None:
         """Have no more requests begin, and see those on their way refused: each hears it itself, and begins anew."""
@@ -180,7 +227,7 @@ class Upkeep:
             return  # as any connection that does not last: with a pause before the next
         self._standing.become(replace(self.status, state=State.CONNECTING))
         with anyio.move_on_after(_REFUSALS):
-            while connection.sending:  # noqa: ASYNC110  what is in flight tells nobody but its caller
+            while connection.in_flight:  # noqa: ASYNC110  what is in flight tells nobody but its caller
                 await anyio.sleep(_POLL)
         self.restart(self.settings)
 

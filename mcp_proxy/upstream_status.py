@@ -57,6 +57,19 @@ class Status:
     left_out: tuple[LeftOut, ...] = ()
     """What it listed last that the catalog does not have, and why."""
 
+    @property
+    def trouble(self) -> str:
+        """That it cannot be used now, and why, as part of a sentence; empty when it can."""
+        match self.state:
+            case State.READY | State.IDLE:
+                return ""
+            case State.DOWN:
+                return f"{self.upstream}, which is down: {self.reason}"
+            case State.CONNECTING if self.reason:
+                return f"{self.upstream}, which is being started again: {self.reason}"
+            case State.CONNECTING:
+                return f"{self.upstream}, which is still starting"
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -96,6 +109,16 @@ class UpstreamUnavailableError(Exception):
             else "is not available"
         )
         super().__init__(f"upstream {upstream!r} {detail}: {reason}")
+
+
+class NoAnswerError(UpstreamUnavailableError):
+    """An upstream gave no answer in time. It may still be at it: nothing is known of the call's effect."""
+
+    def __init__(self, upstream: str, limit: float) -> None:
+        super().__init__(upstream, f"no answer within {limit:g} s (call_timeout)", in_flight=True)
+
+    def __str__(self) -> str:
+        return f"upstream {self.upstream!r} gave {self.reason}; the call may or may not have taken effect"
 
 
 class SessionLostError(UpstreamUnavailableError):

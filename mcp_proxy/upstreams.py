@@ -19,11 +19,18 @@ from mcp_proxy.dial import NESTING
 from mcp_proxy.pipes import Message
 from mcp_proxy.raw_calls import OnAnswer, OnProgress
 from mcp_proxy.upkeep import OnOffer, Upkeep
-from mcp_proxy.upstream_status import SessionLostError, Standing, State, Status, UpstreamUnavailableError
+from mcp_proxy.upstream_status import (
+    NoAnswerError,
+    SessionLostError,
+    Standing,
+    State,
+    Status,
+    UpstreamUnavailableError,
+)
 from mcp_proxy.watchdog import Watchdog
 from tool_registry import Offer
 
-__all__ = ["NESTING", "State", "Status", "Upstream", "UpstreamUnavailableError"]
+__all__ = ["NESTING", "NoAnswerError", "State", "Status", "Upstream", "UpstreamUnavailableError"]
 
 _RECONNECT_GRACE = 5.0
 """Seconds a call waits for a connection that is being made at that moment."""
@@ -101,6 +108,10 @@ class Upstream:
     def restart(self, settings: StdioUpstream | HttpUpstream) -> None:
         """Close the connection and make one as `settings` say; calls wait for it."""
         self._upkeep.restart(settings)
+
+    def doubt(self) -> None:
+        """A raw request was not answered in time: have it looked at whether it still runs."""
+        self._upkeep.doubt()
 
     async def stop(self, reason: str) -> None:
         """End `run`, and return when it has ended. Calls fail for `reason` from now on."""

@@ -1,26 +1,44 @@
 """The last line against processes left behind: a small process that ends the upstreams when the proxy is gone.
 
 A proxy that is killed with SIGKILL can clean up nothing. The watchdog holds the other end of a pipe: when
-that closes, however it came about, it terminates and then kills every process group it was told of.
+that closes, however it came about, it terminates and then kills every process group it was told of, and what has left
+them; see `kin`.
 """
 
+import os
 import subprocess
 import sys
 from typing import IO, Self, cast
 
+from mcp_proxy.kin import MARK
+
 _SCRIPT = """
 import os, signal, sys, time
-groups = set()
+variable, groups = sys.argv[1], {}
 for line in sys.stdin:
-    sign, group = line[0], int(line[1:])
-    groups.add(group) if sign == "+" else groups.discard(group)
-for number, pause in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 0.0)):
-    for group in list(groups):
+    group, _, mark = line[1:].strip().partition(" ")
+    if line[0] == "+":
+        groups[int(group)] = mark
+    else:
+        groups.pop(int(group), None)
+marks = {f"{variable}={mark}".encode() for mark in groups.values() if mark}
+def kin():
+    for process in os.listdir("/proc") if marks and sys.platform == "linux" else ():
         try:
-            os.killpg(group, number)
+            with open(f"/proc/{process}/environ", "rb") as file:
+                if process.isdecimal() and not marks.isdisjoint(file.read().split(b"\\0")):
+                    yield int(process)
         except OSError:
-            groups.discard(group)
-    if groups:
+            pass
+for number, pause in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 0.0)):
+    others = list(kin())
+    for send, targets in ((os.killpg, list(groups)), (os.kill, others)):
+        for target in targets:
+            try:
+                send(target, number)
+            except OSError:
+                groups.pop(target, None)
+    if groups or others:
         time.sleep(pause)
 """
 
@@ -31,9 +49,9 @@ class Watchdog:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
-    def watch(self, group: int) -> None:
-        """End process group `group` should this process be gone."""
-        self._tell(f"+{group}")
+    def watch(self, group: int, mark: str = "") -> None:
+        """End process group `group` should this process be gone, and, if it has a mark, everything that bears that."""
+        self._tell(f"+{group} {mark}")
 
     def forget(self, group: int) -> None:
         """The group has ended; its number may mean others some day."""
@@ -59,12 +77,14 @@ class Watchdog:
         if self._process is None:
             # A session of its own, so that a signal to the proxy's group does not end the watchdog first.
             self._process = subprocess.Popen(
-                [sys.executable, "-S", "-E", "-c", _SCRIPT],
+                [sys.executable, "-S", "-E", "-c", _SCRIPT, MARK],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 text=True,
                 start_new_session=True,
                 cwd="/",
+                # Behind another Switchboard we bear a mark too: what ends us must not end the watchdog first.
+                env={name: value for name, value in os.environ.items() if name != MARK},
             )
         return self._process

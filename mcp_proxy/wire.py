@@ -68,14 +68,17 @@ def stamped(
     return data["params"]
 
 
-def telling_its_end(
-    transport: AbstractAsyncContextManager[TransportStreams], on_end: Callable[[], None]
+def tapped(
+    transport: AbstractAsyncContextManager[TransportStreams],
+    *,
+    on_message: Callable[[], None],
+    on_end: Callable[[], None],
 ) -> Transport:
-    """`transport`, calling `on_end` when the other side closes the connection."""
+    """`transport`, calling `on_message` for whatever comes, and `on_end` when the other side closes the connection."""
 
     @asynccontextmanager
     async def watched() -> AsyncGenerator[TransportStreams]:
         async with transport as (read, write):
-            yield TappedStream(read, on_end=on_end), write
+            yield TappedStream(read, on_taken=on_message, on_end=on_end), write
 
     return watched()

@@ -44,3 +44,8 @@ def distinguish(name: str, seed: str, limit: int = NAME_LIMIT) -> str:
 def prefix_of(upstream: str) -> str:
     """The default prefix of an upstream: its configured name, made legal."""
     return _ILLEGAL.sub("_", upstream).strip("_") or "upstream"
+
+
+def may_have(prefix: str, qualified: str) -> bool:
+    """Whether an upstream with this prefix may have a tool of this qualified name, as far as the name tells."""
+    return not prefix or qualified.startswith(f"{prefix}{SEPARATOR}")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,15 @@ from mcp import Client
 from mcp.client.subscriptions import ToolsListChanged
 from mcp_types import CallToolResult, ToolListChangedNotification
 
+from mcp_proxy.config import load
+from mcp_proxy.connection import News, connected
+from mcp_proxy.relay import Relay
+from mcp_proxy.stderr_tail import StderrTail
+from mcp_proxy.stdout_noise import StdoutNoise
+from mcp_proxy.upstreams import NoAnswerError
+from mcp_proxy.watchdog import Watchdog
 from tests.serving import ERAS, Progress, configured, script, serving, text_of
+from tests.upstream_options.parts import board_of
 
 DEADLINE = 2
 """Seconds within which the call of an upstream that was killed is answered."""
@@ -171,3 +180,77 @@ async def test_a_stateless_client_that_listens_hears_of_changes(tmp_path: Path) 
                     assert event == ToolsListChanged()
                     if "changing__new" in {tool.name for tool in (await client.list_tools()).tools}:
                         break
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_an_upstream_that_freezes_is_found_out_after_a_timeout_and_started_anew(
+    tmp_path: Path, era: str
+) -> None:
+    config = configured(tmp_path, {"echo": {**script("echo"), "call_timeout": 1.0}, "other": script("echo")})
+    async with serving(config, mode=era) as client:
+        pid = await pid_of(client, "echo")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            told = text_of(await client.call_tool("echo__echo", {"text": "x"}))
+            assert "upstream 'echo' gave no answer within 1 s (call_timeout)" in told
+            reasons = {told}
+            with anyio.fail_after(60):
+                while (result := await client.call_tool("echo__echo", {"text": "back"})).is_error:
+                    reasons.add(text_of(result))
+                    assert not (await client.call_tool("other__echo", {"text": "goes on"})).is_error
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert any("it hangs: no answer to a call within 1 s" in reason for reason in reasons)
+        assert await pid_of(client, "echo") != pid
+
+
+async def test_a_frozen_upstream_is_started_anew_for_calls_that_do_not_take_the_fast_lane_too(
+    tmp_path: Path,
+) -> None:
+    async with board_of(configured(tmp_path, {"echo": {**script("echo"), "call_timeout": 1.0}})) as board:
+        await board.wait_started()
+        env: dict[str, Any] = {"name": "env", "arguments": {}}
+        pid = (await board.request("echo", "tools/call", env))["structuredContent"]["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(NoAnswerError):
+            await board.request("echo", "tools/call", env)
+        with anyio.fail_after(60):
+            while board.upstreams["echo"].status.connects < 2:
+                await anyio.lowlevel.checkpoint()
+        assert (await board.request("echo", "tools/call", env))["structuredContent"]["pid"] != pid
+
+
+@pytest.mark.parametrize("name", ["echo", "noisy"])
+async def test_an_upstream_that_answers_a_ping_or_refuses_it_shows_life(tmp_path: Path, name: str) -> None:
+    settings = load(configured(tmp_path, {"x": script(name)})).upstreams["x"]
+    with Watchdog() as watchdog, anyio.fail_after(60):
+        relay, stderr = Relay("x", on_gap=lambda: None), StderrTail("x")
+        async with connected(
+            "x", settings, relay, News(), stderr=stderr, noise=StdoutNoise("x"), watchdog=watchdog
+        ) as connection:
+            assert await connection.shows_life(within=30)
+
+
+@pytest.mark.parametrize(
+    ("line", "quoted"),
+    [
+        ("hello, world", "'hello, world'"),
+        ('"a string"', "'\"a string\"'"),
+        ('{"no": "message"}', '\'{"no": "message"}\''),
+        ("x" * 100_000, f"'{'x' * 200}…'"),
+        ("the key is ghp_abcdefghijklmnopqrstuvwxyz0123456789", "'the key is [redacted]'"),
+        ("\U0001f680 starting", "'\U0001f680 starting'"),
+    ],
+)
+async def test_an_upstream_that_babbles_and_never_answers_is_quoted(
+    tmp_path: Path, line: str, quoted: str
+) -> None:
+    said = tmp_path / "said"
+    said.write_text(f"{line}\nand more\n", encoding="utf-8")
+    babbling = {"command": "sh", "args": ["-c", 'cat "$0"; exec sleep 600', str(said)], "start_timeout": 0.5}
+    async with board_of(configured(tmp_path, {"bad": babbling})) as board:
+        await board.wait_started()
+        reason = board.upstreams["bad"].status.reason
+    told = "did not start within 0.5 s (start_timeout); it writes what is no JSON-RPC to stdout: "
+    assert reason == told + quoted

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.bare import BareClient, bare_client
 from tests.http.listening import Listening, listening, over_http
-from tests.serving import Progress, configured, script, text_of
+from tests.serving import Progress, command, configured, script, text_of
 
 
 async def upstream_pid(client: BareClient) -> int:
@@ -209,3 +209,40 @@ async def test_over_http_none_is_left_either_while_clients_wait(
                 server.process.send_signal(number)
             await server.process.wait()
         await until_gone(tmp_path)
+
+
+async def pids_of_leavers(client: BareClient, upstream: str) -> list[int]:
+    answer = await client.request("tools/call", name=f"{upstream}__pids", arguments={})
+    return [int(pid) for pid in answer["result"]["content"][0]["text"].split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the processes are found in /proc")
+@pytest.mark.parametrize("end", ["the client closes the pipe", "SIGTERM", "SIGKILL"])
+async def test_processes_that_have_left_their_session_end_too_unless_they_are_to_be_kept(
+    tmp_path: Path, end: str
+) -> None:
+    upstreams = {"leaver": script("leaver"), "keeper": {**script("leaver"), "keep_detached": True}}
+    async with bare_client(configured(tmp_path, upstreams)) as client:
+        leavers = await pids_of_leavers(client, "leaver")
+        kept = await pids_of_leavers(client, "keeper")
+        await ENDS[end](client)
+        await client.process.wait()
+        with anyio.fail_after(30):
+            for pid in leavers:
+                await gone(pid)
+        for pid in kept:
+            os.kill(pid, signal.SIGKILL)  # raises if it is not there
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the processes are found in /proc")
+async def test_behind_another_switchboard_they_end_when_both_are_killed(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    inner = command(configured(tmp_path / "inner", {"leaver": script("leaver")}), "serve")
+    outer = configured(tmp_path, {"inner": {"command": inner.command, "args": inner.args}})
+    async with bare_client(outer) as client:
+        leavers = await pids_of_leavers(client, "inner__leaver")
+        client.process.kill()
+        await client.process.wait()
+        with anyio.fail_after(30):
+            for pid in leavers:
+                await gone(pid)
