@@ -95,7 +95,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except PinStoreError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(f"{error}; {error.remedy}") from error
 
 
 _config = click.option("-c", "--config", type=click.Path(path_type=Path), help="Configuration file.")

@@ -13,6 +13,7 @@ from typing import Any
 
 from mcp_proxy.config import ConfigProblem, EscalationSettings, StdioUpstream
 from mcp_proxy.escalation_settings import Budget
+from mcp_proxy.pin_store import PinStoreError
 from mcp_proxy.upstreams import State, Status
 from tool_registry import Catalog, Entry, Offer, ToolEntry, UnusableSchemaError
 from tool_registry.exposure import definition_tokens
@@ -261,11 +262,14 @@ def scan_findings(catalog: Catalog) -> Iterator[Finding]:
             yield Finding(Level.WARNING, tool.upstream, message, remedy)
 
 
-def pin_findings(reviewed: Iterable[Offer], why_not: str) -> Iterator[Finding]:
-    """Which tools are quarantined, or why that cannot be told."""
-    if why_not:
-        remedy = "correct [pins] path; until then servers are not held to what they listed before"
-        yield Finding(Level.ERROR, "pins", why_not, remedy)
+def unusable_pins_finding(error: PinStoreError) -> Finding:
+    """Why nobody can tell which tools are quarantined."""
+    remedy = f"{error.remedy}; until then servers are not held to what they listed before"
+    return Finding(Level.ERROR, "pins", str(error), remedy)
+
+
+def pin_findings(reviewed: Iterable[Offer]) -> Iterator[Finding]:
+    """Which tools are quarantined."""
     for offer in reviewed:
         for reason in offer.quarantined.values():
             remedy = "look at `switchboard pins diff`, then `switchboard pins accept`"

@@ -31,6 +31,7 @@ from mcp_proxy.doctor import (
     state_findings,
     token_findings,
     tool_count_findings,
+    unusable_pins_finding,
 )
 from mcp_proxy.pin_store import PinStoreError
 from mcp_proxy.pinning import reviewed_by
@@ -78,9 +79,9 @@ def _held_to_pins(settings: Settings, catalog: Catalog) -> list[Finding]:
     if not settings.pins.enabled:
         return [Finding(Level.WARNING, "pins", "are off: a server may change unseen", "set [pins] enabled")]
     try:
-        return list(pin_findings(reviewed_by(settings, catalog.offers), ""))
+        return list(pin_findings(reviewed_by(settings, catalog.offers)))
     except PinStoreError as error:
-        return list(pin_findings((), str(error)))
+        return [unusable_pins_finding(error)]
 
 
 def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[Finding]:
