@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mcp_proxy.escalation_settings import Budget
-from mcp_proxy.settings_fields import BearerToken, Table, Text
+from mcp_proxy.settings_fields import BearerToken, Table, Text, nearest, refusal
 from tool_registry.profiles import Profile, ToolOverride
 
 Mode = Literal["auto", "all", "search", "plan"]
@@ -16,10 +16,34 @@ OWN = "switchboard"
 """What stands for a server in the patterns for Switchboard's own tools."""
 
 
+_MODES = get_args(Mode)
+_NO_MODE = "is none of " + ", ".join(f'"{mode}"' for mode in _MODES[:-1]) + f' and "{_MODES[-1]}"'
+_BY_CLIENT = 'write one of these, or give a table such as { "cursor*" = "search", "*" = "all" }'
+
+
+def _of_modes(expose: object) -> object:
+    """Refuse what is neither a mode nor a table of modes; a union of both would be told of as two problems."""
+    if not isinstance(expose, Mapping):
+        _check_mode(expose, _BY_CLIENT)
+        return expose
+    by_client = cast("Mapping[str, object]", expose)
+    for client, mode in by_client.items():
+        if not client:
+            raise refusal("names no client", 'write a pattern for its name, such as "*"', client)
+        _check_mode(mode, "write one of these", client)
+    return by_client
+
+
+def _check_mode(mode: object, remedy: str, *at: str) -> None:
+    if mode not in _MODES:
+        near = nearest(mode, _MODES) if isinstance(mode, str) else []
+        raise refusal(_NO_MODE, f'did you mean "{near[0]}"?' if near else remedy, *at)
+
+
 class ExposingTable(Table):
     """How much of what there is, a client is shown at once."""
 
-    expose: Mode | Mapping[Text, Mode] = "auto"
+    expose: Annotated[Mode | Mapping[Text, Mode], BeforeValidator(_of_modes)] = "auto"
     """What tools/list shows: "all" tools; "search", which is find_tools, call_tool and what is always visible; "plan", which is do and plan too; or
     "auto", whichever suits the client. Or one of these by patterns for the client's name, of which the first counts:
     { "cursor*" = "search", "*" = "all" }. Tools that are not shown can still be found and called."""
