@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import (
     exposure,
     overhead_report,
+    plan,
     planner,
     profile_report,
     retrieval_report,
@@ -37,6 +38,8 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "profile:conditions": lambda: profile_report.conditions(profile_report.load()),
     "schemas:check": lambda: schemas.said(schemas.load()),
     "schemas:held-up": lambda: schemas.said_of_bombs(schemas.load()),
+    "plan:cost": lambda: plan.said(plan.load()),
+    "plan:tools": lambda: plan.tools_taken(plan.load()),
     "scan:attacks": lambda: scan.attacks_table(scan.load()),
     "scan:harmless": lambda: scan.harmless_table(scan.load()),
     "scan:rate": lambda: scan.rate(scan.load()),

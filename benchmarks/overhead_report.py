@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from benchmarks.records import Records
 
 RECORD = Path(__file__).parent / "results" / "overhead.json"
 
@@ -78,16 +78,8 @@ class Record:
     setups: tuple[Measured, ...]
 
 
-_FORMAT = TypeAdapter(Record)
-
-
-def save(record: Record, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_FORMAT.dump_json(record, indent=2) + b"\n")
-
-
-def load(path: Path = RECORD) -> Record:
-    return _FORMAT.validate_json(path.read_bytes())
+_RECORDS = Records(Record, RECORD)
+save, load = _RECORDS.save, _RECORDS.load
 
 
 def table(record: Record) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from benchmarks.records import Records
 
 RECORD = Path(__file__).parent / "results" / "profile.json"
 
@@ -40,16 +40,8 @@ class Profile:
     steps_us: dict[str, float]
 
 
-_FORMAT = TypeAdapter(Profile)
-
-
-def save(profile: Profile, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_FORMAT.dump_json(profile, indent=2) + b"\n")
-
-
-def load(path: Path = RECORD) -> Profile:
-    return _FORMAT.validate_json(path.read_bytes())
+_RECORDS = Records(Profile, RECORD)
+save, load = _RECORDS.save, _RECORDS.load
 
 
 def table(profile: Profile) -> str:

@@ -10,7 +10,8 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -35,8 +36,31 @@ class ServerFailedError(Exception):
     """A measured server ended, answered with an error, or fell silent."""
 
 
+class Asking(ABC):
+    """What every client has that can send a request."""
+
+    @abstractmethod
+    async def request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The result of one request."""
+
+    async def tools(self) -> list[str]:
+        """The names of all tools listed, over all pages."""
+        names: list[str] = []
+        params: dict[str, str] = {}
+        while True:
+            page = await self.request("tools/list", params)
+            names += [tool["name"] for tool in page["tools"]]
+            if "nextCursor" not in page:
+                return names
+            params = {"cursor": page["nextCursor"]}
+
+    async def call(self, params: Mapping[str, Any]) -> None:
+        """Call a tool."""
+        require_success(await self.request("tools/call", params))
+
+
 @dataclass(slots=True)
-class RawClient:
+class RawClient(Asking):
     """A connection to one server process; `started` makes it."""
 
     process: asyncio.subprocess.Process
@@ -51,19 +75,10 @@ class RawClient:
         await self.request("initialize", HELLO)
         self._send(INITIALIZED)
 
-    async def tools(self) -> list[str]:
-        """The names of all tools listed, over all pages."""
-        return await listed(self.request)
-
     async def request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The result of one request."""
         self._request(method, params)
         _, result = await self._answer()
         return result
-
-    async def call(self, params: Mapping[str, Any]) -> None:
-        """Call a tool."""
-        require_success(await self.request("tools/call", params))
 
     async def call_repeatedly(
         self, params: Mapping[str, Any], calls: int, *, in_flight: int, seconds: float
@@ -123,18 +138,6 @@ class RawClient:
         return self.log.read().decode(errors="replace")[-2000:]
 
 
-async def listed(request: Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]) -> list[str]:
-    """The names of all tools, over all pages."""
-    names: list[str] = []
-    params: dict[str, str] = {}
-    while True:
-        page = await request("tools/list", params)
-        names += [tool["name"] for tool in page["tools"]]
-        if "nextCursor" not in page:
-            return names
-        params = {"cursor": page["nextCursor"]}
-
-
 def require_success(result: Mapping[str, Any]) -> None:
     """Have no failed call pass for a fast one.
 
@@ -149,7 +152,16 @@ def require_success(result: Mapping[str, Any]) -> None:
 async def started(
     command: Sequence[str], env: Mapping[str, str], cwd: Path, *, is_stateless: bool = False
 ) -> AsyncGenerator[RawClient]:
-    """A client of a fresh server process, which is gone afterwards: asked to go first, then killed."""
+    """A client of a fresh server process, which is gone afterwards."""
+    async with server_process(command, env, cwd) as (process, log):
+        yield RawClient(process, log, is_stateless)
+
+
+@contextlib.asynccontextmanager
+async def server_process(
+    command: Sequence[str], env: Mapping[str, str], cwd: Path
+) -> AsyncGenerator[tuple[asyncio.subprocess.Process, IO[bytes]]]:
+    """A process and what it says on stderr; at the end it is asked to go, then killed."""
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -162,12 +174,12 @@ async def started(
             start_new_session=True,
         )
         try:
-            yield RawClient(process, log, is_stateless)
+            yield process, log
         finally:
-            await end(process)
+            await _end(process)
 
 
-async def end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process) -> None:
     """Close stdin and wait, as a client does when it quits; kill the group of what stays."""
     # Feeding b"" closes stdin. Reading stdout meanwhile matters: a server stuck writing never sees the end.
     with contextlib.suppress(TimeoutError):

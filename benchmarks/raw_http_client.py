@@ -7,14 +7,13 @@ import asyncio
 import contextlib
 import json
 import signal
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.raw_client import HELLO, INITIALIZED, ServerFailedError, end, listed, require_success
+from benchmarks.raw_client import HELLO, INITIALIZED, Asking, ServerFailedError, server_process
 
 _LONGEST_ANSWER = 1 << 26
 _PATIENCE = 60.0
@@ -22,7 +21,7 @@ _POLL = 0.005
 
 
 @dataclass(slots=True)
-class RawHttpClient:
+class RawHttpClient(Asking):
     """A session with one server; `serving_http` makes it."""
 
     port: int
@@ -36,21 +35,12 @@ class RawHttpClient:
         self.headers["mcp-protocol-version"] = str(HELLO["protocolVersion"])
         await self._post(INITIALIZED)
 
-    async def tools(self) -> list[str]:
-        """The names of all tools listed, over all pages."""
-        return await listed(self.request)
-
     async def request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The result of one request."""
         self.last_id += 1
         message = await self._post({"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params})
         if not message or "result" not in message:
             raise ServerFailedError(f"{method} answered with {message}")
         return message["result"]
-
-    async def call(self, params: Mapping[str, Any]) -> None:
-        """Call a tool."""
-        require_success(await self.request("tools/call", params))
 
     async def call_repeatedly(
         self, params: Mapping[str, Any], calls: int, *, in_flight: int, seconds: float
@@ -146,16 +136,7 @@ async def serving_http(
     command: Sequence[str], env: Mapping[str, str], cwd: Path, port: int
 ) -> AsyncGenerator[RawHttpClient]:
     """A client of a fresh server process that listens on `port`, and is gone afterwards."""
-    with tempfile.TemporaryFile() as log:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            env=env,
-            cwd=cwd,
-            start_new_session=True,
-        )
+    async with server_process(command, env, cwd) as (process, _):
         client = RawHttpClient(port, "/mcp")
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -165,7 +146,6 @@ async def serving_http(
             await client.close()
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-            await end(process)
 
 
 async def _until_open(process: asyncio.subprocess.Process, port: int) -> None:

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
+from benchmarks.records import Records
 from benchmarks.retrieval_score import Scores, mean
 
 RECORD = Path(__file__).parent / "results" / "retrieval.json"
@@ -59,16 +58,8 @@ class Record:
     cost: Cost
 
 
-_FORMAT = TypeAdapter(Record)
-
-
-def save(record: Record, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_FORMAT.dump_json(record, indent=2) + b"\n")
-
-
-def load(path: Path = RECORD) -> Record:
-    return _FORMAT.validate_json(path.read_bytes())
+_RECORDS = Records(Record, RECORD)
+save, load = _RECORDS.save, _RECORDS.load
 
 
 def table(record: Record) -> str:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
+from benchmarks.records import Records
 from benchmarks.soak_memory import DRIFT_LIMIT, Memory, Sample, drift
 
 RECORD = Path(__file__).parent / "results" / "soak.json"
@@ -113,16 +112,8 @@ class Record:
     runs: tuple[Run, ...]
 
 
-_FORMAT = TypeAdapter(Record)
-
-
-def save(record: Record, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_FORMAT.dump_json(record, indent=1) + b"\n")
-
-
-def load(path: Path = RECORD) -> Record:
-    return _FORMAT.validate_json(path.read_bytes())
+_RECORDS = Records(Record, RECORD, indent=1)
+save, load = _RECORDS.save, _RECORDS.load
 
 
 def table(record: Record) -> str:

@@ -18,7 +18,7 @@ _UNCOUNTED = "a budget is set, but the journal that counts what is spent is off 
 class PaidProposer(Proposer, Protocol):
     """A `Proposer` that is paid for."""
 
-    def at_most(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Amount:
+    async def at_most(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Amount:
         """What a `propose` of the same can take at most."""
         ...
 
@@ -59,7 +59,7 @@ class BudgetedEscalator:
         Raises:
             ProposalError: a budget is used up or cannot be kept, or there was no usable answer.
         """
-        bound = self.escalator.at_most(task, candidates, reason)
+        bound = await self.escalator.at_most(task, candidates, reason)
         if bound == Amount() or (self.journal is None and not self._limits):
             return await self.escalator.propose(task, candidates, reason)
         if self.journal is None:

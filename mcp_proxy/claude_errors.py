@@ -25,6 +25,7 @@ _STATUS_OF: Mapping[str, int] = {
 }
 """What an error that comes in the middle of a reply would have been at its beginning."""
 
+_CLIENT_ERROR = 400
 _SERVER_ERROR = 500
 
 
@@ -45,6 +46,8 @@ def given_up(error_type: str, detail: str) -> ProposalError:
 
 def _verdict(status: int) -> tuple[ErrorKind, str]:
     other: tuple[ErrorKind, str] = ("request", "the request was rejected; check the part it names")
+    if status < _CLIENT_ERROR:
+        other = ("request", "the address leads elsewhere; put into base_url where the API itself is")
     if status >= _SERVER_ERROR:
         other = ("unavailable", "the API failed; try again later")
     return _REJECTIONS.get(status, other)

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-from pydantic import ValidationError
 
 from mcp_proxy import __version__
 from mcp_proxy.catalog_cache import CatalogCache
 from mcp_proxy.cli_options import configured, json_flag
 from mcp_proxy.config import ConfigError, Settings, load
-from mcp_proxy.feedback import FeedbackArguments, contradiction, doubts, feedback_record
+from mcp_proxy.feedback import doubts, feedback_record, read_feedback
 from mcp_proxy.journal_account import account, as_dict, local_time
 from mcp_proxy.journal_queries import Wanted, calls_for, entries, with_id
 from mcp_proxy.journal_reading import JournalUnreadableError, reading, writing
 from mcp_proxy.journal_records import Ending, Record, TaskRecord
 from mcp_proxy.journal_rows import feedback_on, insert_feedback
 from mcp_proxy.journal_stats import stats as added_up
+from mcp_proxy.redaction import hide_also
 from mcp_proxy.render import print_json, print_rows
 from mcp_proxy.stats_text import described, tell
 from mcp_proxy.terminal import json_object
@@ -142,20 +142,17 @@ def feedback(
 ) -> None:
     """Say whether a task or call was what was wanted. Said again, it replaces what was said before."""
     settings = _settings(config)
+    hide_also(settings.privacy.redact, settings.secrets)
     right = correct and {"tool": correct[0], "arguments": json_object(correct[1], "the correction")}
     with _journal(settings, writing) as connection:
         record = _chosen(connection, which)
         # A call that was made for a task is judged with it.
         about = record.id if isinstance(record, TaskRecord) else record.task_id or record.id
-        try:
-            given = FeedbackArguments.model_validate(
-                {"id": about, "verdict": verdict, "correct": right, "note": note}
-            )
-        except ValidationError as error:
-            raise click.UsageError("; ".join(each["msg"] for each in error.errors())) from error
-        if misfit := contradiction(given):
-            raise click.UsageError(misfit)
-        insert_feedback(connection, feedback_record(given, _CLIENT))
+        given = read_feedback({"id": about, "verdict": verdict, "correct": right, "note": note})
+        if isinstance(given, str):
+            raise click.UsageError(given)
+        if not insert_feedback(connection, feedback_record(given, _CLIENT)):
+            raise click.ClickException(f"the journal holds {about} no more: it has outgrown its bounds")
     for doubt in doubts(given.correct, _known_tools(settings)):
         click.echo(doubt, err=True)
     if as_json:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 
 import anyio
+from anyio import to_thread
 from mcp import MCPError
 from pydantic import ValidationError
 
@@ -45,7 +46,7 @@ class ClientEscalator:
         caller = CALLER.get()
         if caller is None or not declares(caller.capabilities, _METHOD, {}):
             raise ProposalError("unavailable", "the client offers no model of its own (sampling)")
-        offered = offer(task, candidates)
+        offered = await to_thread.run_sync(offer, task, candidates)
         with_tools = declares(caller.capabilities, _METHOD, {"tools": []})
         make = request_with_tools if with_tools else request_in_text
         params = json.loads(as_json(make(task, offered, reason, self._max_tokens)))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
-import anyio.to_thread
+from anyio import to_thread
 
 from local_llm import NoPlan, Task
 from mcp_proxy.claude_errors import given_up, rejected, seconds
@@ -54,12 +54,12 @@ class ClaudeEscalator:
     def name(self) -> str:
         return "claude"
 
-    def at_most(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Amount:
+    async def at_most(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Amount:
         """What a `propose` of the same can take: the tokens of the request, estimated amply, and the longest answer."""
         if not candidates:
             return Amount()
         settings = self._settings
-        body = self._body(task, offer(task, candidates), reason)
+        body = self._body(task, await to_thread.run_sync(offer, task, candidates), reason)
         estimate = estimate_tokens(json.dumps(body, ensure_ascii=False))
         read = round(estimate * _ESTIMATE_MARGIN) + _ADDED_TOKENS
         dollars = settings.prices.at_most(read, settings.max_tokens) if settings.prices else 0.0
@@ -73,7 +73,7 @@ class ClaudeEscalator:
         """
         if not candidates:
             return Proposal(NoPlan(self.name, "there is no tool to choose from"), Usage(cost=0.0))
-        offered = offer(task, candidates)
+        offered = await to_thread.run_sync(offer, task, candidates)
         reply = await self._send(self._body(task, offered, reason))
         outcome = outcome_of(reply.answer, offered, task, self.name)
         return Proposal(outcome, _usage(reply.usage, self._settings.prices))
@@ -154,11 +154,11 @@ class ClaudeEscalator:
     async def _connected(self) -> "AsyncAnthropic":
         async with self._connecting:
             if self._client is None:
-                self._client = await anyio.to_thread.run_sync(self._connect)
+                self._client = await to_thread.run_sync(self._connect)
             return self._client
 
     def _connect(self) -> "AsyncAnthropic":
-        from anthropic import AsyncAnthropic, Timeout  # noqa: PLC0415  (see _send)
+        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient, Timeout  # noqa: PLC0415  (see _send)
 
         settings = self._settings
         return AsyncAnthropic(
@@ -166,6 +166,8 @@ class ClaudeEscalator:
             base_url=settings.base_url,
             timeout=Timeout(settings.timeout, connect=_CONNECT_TIMEOUT),
             max_retries=settings.max_retries,
+            # The API redirects nobody, and a task is for the host that is configured.
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
             middleware=[_no_wait_past_the_deadline],
             open_telemetry=False,
         )

@@ -62,11 +62,9 @@ async def give_feedback(
         tools: those that the client sees, by qualified name.
         client: who gives it.
     """
-    given = read_arguments(FEEDBACK["name"], arguments, FeedbackArguments)
+    given = read_feedback(arguments)
     if isinstance(given, str):
         return error_result(given)
-    if misfit := contradiction(given):
-        return error_result(misfit)
     taken = await journal.give_feedback(feedback_record(given, client)) if journal else "unavailable"
     if taken == "unknown":
         return error_result(f"There is no task or call {given.id}: give the id from the result of `do`.")
@@ -78,11 +76,12 @@ async def give_feedback(
     return {"content": [text_block("\n".join(said))]}
 
 
-def contradiction(given: FeedbackArguments) -> str | None:
-    """What in the feedback excludes something else in it."""
-    if given.correct and given.verdict == "good":
+def read_feedback(arguments: Mapping[str, Any]) -> FeedbackArguments | str:
+    """Feedback as it was given, or what is wrong with it."""
+    given = read_arguments(FEEDBACK["name"], arguments, FeedbackArguments)
+    if isinstance(given, FeedbackArguments) and given.correct and given.verdict == "good":
         return "A correction goes with the verdict bad; nothing was kept."
-    return None
+    return given
 
 
 def feedback_record(given: FeedbackArguments, client: str) -> FeedbackRecord:

@@ -87,14 +87,14 @@ def spent(connection: sqlite3.Connection, provider: str, since: datetime, profil
 
 _RATES = """
 WITH last AS (  -- of each task, what came last of each tool by each planner
-    SELECT task_id, tool, planner, outcome, max(n) FROM steps WHERE outcome IS NOT NULL
-    GROUP BY task_id, tool, planner
+    SELECT task_id, tool, steps.planner AS planner, outcome, ending, max(n)
+    FROM tasks JOIN steps ON task_id = tasks.id WHERE started_at >= ? AND outcome IS NOT NULL
+    GROUP BY task_id, tool, steps.planner
 )
-SELECT last.tool, last.planner, count(*),
+SELECT last.tool, planner, count(*),
     total(verdict = 'good' OR verdict IS NULL AND ending = 'done' AND outcome = 'ok'),
     total(verdict = 'bad' OR verdict IS NULL AND outcome = 'tool_error')
-FROM last JOIN tasks ON tasks.id = task_id LEFT JOIN feedback ON about = task_id
-WHERE started_at >= ? GROUP BY last.tool, last.planner
+FROM last LEFT JOIN feedback ON about = task_id GROUP BY last.tool, planner
 """
 
 

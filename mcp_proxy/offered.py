@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from local_llm import Step, Task
@@ -120,7 +121,10 @@ class Offered:
 
 
 def offer(task: Task, candidates: Iterable[Candidate]) -> Offered:
-    """The best candidates as a model is told of them, and the tools that were called for the task before."""
+    """The best candidates as a model is told of them, and the tools that were called for the task before.
+
+    For tools that were never offered it takes some milliseconds each: best done in a thread.
+    """
     best = tuple(candidates)[:MOST_TOOLS]
     entries = {each.tool.qualified: each.tool for each in best}
     called = {step.call.tool.qualified: step.call.tool for step in task.steps}
@@ -130,8 +134,14 @@ def offer(task: Task, candidates: Iterable[Candidate]) -> Offered:
     return Offered({tool.name: tool for tool in tools}, best)
 
 
+@lru_cache(maxsize=1000)
+def _safe(schema: str) -> Mapping[str, Any]:
+    """The client-safe form of a schema in JSON. Kept, as making one takes milliseconds."""
+    return client_safe(json.loads(schema))
+
+
 def _offered(entry: ToolEntry) -> OfferedTool:
-    schema = client_safe(entry.input_schema)
+    schema = _safe(json.dumps(entry.input_schema))
     renamed = {
         qualify("", name, _NAME_LIMIT): name
         for name in schema["properties"]

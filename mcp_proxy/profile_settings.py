@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -11,6 +11,9 @@ from mcp_proxy.settings_fields import BearerToken, Table, Text, nearest, refusal
 from tool_registry.profiles import Profile, ToolOverride
 
 Mode = Literal["auto", "all", "search", "plan"]
+Form = Literal["auto", "original", "flat"]
+
+T = TypeVar("T")
 
 OWN = "switchboard"
 """What stands for a server in the patterns for Switchboard's own tools."""
@@ -50,14 +53,25 @@ class ExposingTable(Table):
     always_visible: tuple[Text, ...] = (f"{OWN}/do", f"{OWN}/plan")
     """Tools that "search" and "plan" show too: patterns for <upstream>/<tool>."""
 
+    schemas: Form | Mapping[Text, Form] = "auto"
+    """What form inputSchemas are shown in: the "original"; "flat", without anyOf, oneOf and allOf at the top, which
+    some clients refuse; or "auto", whichever suits the client. Or one of these by patterns for the client's name.
+    Arguments are checked against the original in any case."""
+
     def mode_for(self, client: str) -> Mode:
         """How much a client of this name is shown."""
-        if not isinstance(self.expose, Mapping):
-            return self.expose
-        for name, mode in self.expose.items():
-            if fnmatchcase(client.lower(), name.lower()):
-                return mode
-        return "auto"
+        chosen = self.expose if isinstance(self.expose, str) else _first_fitting(self.expose, client)
+        return chosen or "auto"
+
+    def form_for(self, client: str) -> Form:
+        """What form of schemas a client of this name is shown."""
+        chosen = self.schemas if isinstance(self.schemas, str) else _first_fitting(self.schemas, client)
+        return chosen or "auto"
+
+
+def _first_fitting(chosen: Mapping[str, T], client: str) -> T | None:
+    """What is chosen for a client of this name: the first pattern that fits counts."""
+    return next((each for name, each in chosen.items() if fnmatchcase(client.lower(), name.lower())), None)
 
 
 class ToolOverrideTable(Table):

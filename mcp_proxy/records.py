@@ -1,13 +1,14 @@
 """Outcomes and calls as journal records. The one place that knows the pipeline's values and the journal's alike."""
 
+import json
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import anyio
-import orjson
 from mcp import MCPError
 
 from local_llm import Plan
@@ -27,6 +28,7 @@ class Asked:
     client: str
     profile: str
     id: str = field(default_factory=new_id)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def begun(self) -> TaskRecord:
@@ -102,12 +104,18 @@ def _candidates(candidates: tuple[Candidate, ...]) -> tuple[CandidateRecord, ...
     return tuple(CandidateRecord(each.tool.qualified, round(each.score, 4)) for each in candidates)
 
 
-def size_of(result: Mapping[str, Any]) -> int:
-    """How long a tool's answer is, in characters: its text and data, else its structured content."""
+def size_of(result: Mapping[str, Any]) -> int | None:
+    """How long a tool's answer is, in characters: its text and data, else its structured content.
+
+    None where that cannot be told, as of what is nested without end.
+    """
     lengths = [len(str(block.get("text") or block.get("data") or "")) for block in _blocks(result)]
-    if not any(lengths) and result.get("structuredContent"):
-        return len(orjson.dumps(result["structuredContent"], default=str))
-    return sum(lengths)
+    if any(lengths) or not result.get("structuredContent"):
+        return sum(lengths)
+    try:
+        return len(json.dumps(result["structuredContent"], ensure_ascii=False, default=str))
+    except (ValueError, RecursionError):
+        return None
 
 
 def kind_of(result: Mapping[str, Any]) -> str:

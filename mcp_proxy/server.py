@@ -67,8 +67,8 @@ _INSTRUCTIONS = (
 _UNCACHED: Mapping[Any, CacheHint] = dict.fromkeys(CACHEABLE_METHODS, CacheHint(ttl_ms=0, scope="private"))
 """What the stateless era wants to be told: these answers depend on the upstreams of the moment."""
 
-Shown = tuple[View, object, object]
-"""What clients see, and how much of it they are shown at once: `expose` and `always_visible`."""
+Shown = tuple[View, object, object, object]
+"""What clients see, and how they are shown it: `expose`, `always_visible` and `schemas`."""
 
 _LIST_CHANGES: Mapping[str, tuple[ServerEvent, Callable[[Shown], object]]] = {
     "notifications/tools/list_changed": (ToolsListChanged(), lambda shown: (shown[0].tools, *shown[1:])),
@@ -147,7 +147,7 @@ class Front:
     @property
     def _shown(self) -> Shown:
         exposing = self._desk.exposing
-        return self._desk.seen.catalog, exposing.expose, exposing.always_visible
+        return self._desk.seen.catalog, exposing.expose, exposing.always_visible, exposing.schemas
 
     def _register(self) -> None:
         self.server.middleware.append(self._remember_client)

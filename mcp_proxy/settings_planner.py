@@ -27,8 +27,8 @@ class PlannerSettings(Table):
     ] = ("pocket",)
     """The planners, in the order they are asked; "pocket" is the embedded one."""
     strategy: Strategy = Strategy.COST_OPTIMIZED
-    """What is aimed at. "cost_optimized": nine calls in ten made without asking are right; what is less sure is escalated.
-    "quality_optimized": nineteen in twenty, so more is escalated. "privacy_first": nothing leaves the machine; the user is
+    """What is aimed at. "cost_optimized": four calls in five made without asking are right to the letter; what is less
+    sure is escalated. "quality_optimized": nine in ten, so more is escalated. "privacy_first": nothing leaves the machine; the user is
     asked instead. "adaptive": as the first, and a tool whose calls keep turning out well is trusted sooner, others later."""
     threshold: float | None = Field(default=None, ge=0, le=1)
     """Confidence in [0, 1] from which a valid plan is carried out; left out, the strategy decides."""

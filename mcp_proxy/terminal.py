@@ -81,7 +81,7 @@ def json_object(text: str, what: str = "--args") -> Mapping[str, Any]:
     """
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{what} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise click.UsageError(f"{what} must be a JSON object")

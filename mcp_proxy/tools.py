@@ -4,10 +4,11 @@ The one place that turns what a call may come to into results.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import anyio.to_thread
 import structlog
 from mcp import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
@@ -30,7 +31,8 @@ from mcp_proxy.task_runner import TaskRunner
 from mcp_proxy.task_tools import DO, PLAN, own_name, read_request
 from mcp_proxy.telling import outcome_result
 from tool_registry import ToolEntry
-from tool_registry.exposure import Choice, Exposure, always_visible, choose, matches
+from tool_registry.exposure import Choice, Exposure, always_visible, choose, matches, takes_combinators
+from tool_registry.safe_form import flattened
 
 _OWN_TOOLS = (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT, FEEDBACK)
 
@@ -58,7 +60,13 @@ class Tools:
     async def list_tools(self, ctx: Context, _params: PaginatedRequestParams) -> Result:
         """What the client of a request is shown."""
         await self._desk.board.wait_startup()
-        return {"tools": list(self.shown(self._exposure(client_of(ctx))))}
+        client = client_of(ctx)
+        tools = list(self.shown(self._exposure(client)))
+        form = self._desk.exposing.form_for(client)
+        if form == "flat" or (form == "auto" and not takes_combinators(client)):
+            # A stranger's schema may take a while.
+            tools = await anyio.to_thread.run_sync(_all_flattened, tools)
+        return {"tools": tools}
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> Result:
         """The result of a call; what went wrong becomes a result too, which the client's model can act on.
@@ -195,3 +203,7 @@ class Tools:
         near = difflib.get_close_matches(name, tools, n=3)
         hint = f"; near names: {', '.join(near)}" if near else ""
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}{hint}")
+
+
+def _all_flattened(tools: Iterable[Result]) -> list[Result]:
+    return [dict(flattened(tool)) for tool in tools]

@@ -35,10 +35,13 @@ class KnownClient:
     """It has a tool search of its own, and shows its model the tools that this finds."""
     tool_limit: int | None = None
     """More tools than this it does not take."""
+    takes_combinators: bool = True
+    """It takes an inputSchema with anyOf, oneOf or allOf at its top."""
 
 
 KNOWN_CLIENTS = (
-    KnownClient(("claude-code*",), searches=True),
+    # It hands schemas on to the Claude API, which refuses the whole request over a combinator at the top of one.
+    KnownClient(("claude-code*",), searches=True, takes_combinators=False),
     KnownClient(("visual studio code*", "vscode*"), tool_limit=128),
     KnownClient(("cursor*",), tool_limit=40),
     KnownClient(("windsurf*", "codeium*"), tool_limit=100),
@@ -74,7 +77,7 @@ def choose(client: str, tools: int, tokens: Callable[[], int]) -> Choice:
         tools: how many tools it would be shown.
         tokens: counts what their definitions would cost, in tokens; not called unless that decides.
     """
-    known = next((one for one in KNOWN_CLIENTS if matches(client.lower(), one.names)), None)
+    known = _known(client)
     if known is None:
         return Choice(Exposure.ALL, "nothing is known of a limit of this client")
     if known.searches:
@@ -84,6 +87,16 @@ def choose(client: str, tools: int, tokens: Callable[[], int]) -> Choice:
     if (cost := tokens()) > TOKENS_SHOWN:
         return Choice(Exposure.SEARCH, f"the definitions would take {cost} tokens, more than {TOKENS_SHOWN}")
     return Choice(Exposure.ALL, "all is within the client's limits")
+
+
+def takes_combinators(client: str) -> bool:
+    """Whether a client of this name takes inputSchemas with combinators at the top; so do those nothing is known of."""
+    known = _known(client)
+    return known is None or known.takes_combinators
+
+
+def _known(client: str) -> KnownClient | None:
+    return next((one for one in KNOWN_CLIENTS if matches(client.lower(), one.names)), None)
 
 
 def definition_tokens(definitions: Iterable[Mapping[str, Any]]) -> int:

@@ -59,6 +59,14 @@ def client_safe(schema: Schema, *, inline_refs: bool = False) -> dict[str, Any]:
     return _Inlining(form).whole() if inline_refs else form
 
 
+def flattened(definition: Schema) -> Schema:
+    """A Tool object without a combinator at the top of its inputSchema; itself, if it has none there."""
+    schema = _object(definition.get("inputSchema"))
+    if not any(keyword in schema for keyword in _COMBINATORS):
+        return definition
+    return {**definition, "inputSchema": client_safe(schema)}
+
+
 def _ignores_siblings(schema: Schema) -> bool:
     """Whether its draft ignores what stands beside a `$ref`; from 2019-09 on it counts."""
     declared = schema.get("$schema")

@@ -25,7 +25,7 @@ _VALUE_WEIGHT = 0.5
 """What a value that found its parameter counts as explained."""
 _COVERED, _SAID, _FILLED = 0.5, 0.35, 0.15
 _UNUSED_VALUE = 0.1
-_DEPRECATED = 0.05
+_DEPRECATED = 0.3
 """What the score loses for each value that no parameter took, and for a tool that calls itself deprecated."""
 _OTHER_VERB, _OTHER_VERB_DESCRIBED = 0.55, 0.9
 """Factor where the task wants another thing done than the tool's name says; where its description says it."""
@@ -55,6 +55,8 @@ class Fit:
     """What makes the task something other than one plain request for this tool."""
     agrees: bool = True
     """Whether the tool's name says what the task wants done, as far as either says it."""
+    found: float = 1.0
+    """The score it was retrieved with, as a share in [0, 1] of the best candidate's; the planner fills it in."""
 
 
 def judge(task: TaskReading, fillings: Sequence[Filling], taken: Sequence[Stretch] = ()) -> tuple[Fit, ...]:

@@ -74,6 +74,8 @@ FEATURES: Mapping[str, Callable[[_Seen], float]] = {
     "lead, covered": lambda seen: seen.lead * seen.best.covered,
     "covered": lambda seen: seen.best.covered,
     "covered without values": lambda seen: 0.0 if seen.values else seen.best.covered,
+    "other deed": lambda seen: float(not seen.best.agrees),
+    "quoted": lambda seen: _share(sum(claim.quoted for claim in seen.best.filling.claims), 2),
     "left over": lambda seen: _share(len(seen.best.leftover), _MOST_LEFT),
     "values left over": lambda seen: _share(sum(each in _VALUES for each in seen.best.leftover), 2),
     "guessed": lambda seen: float(seen.best.filling.weakest < SURE),

@@ -1,6 +1,6 @@
 """The pocket planner: reads a task, fills each likely tool, judges the fits, and says how sure it is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,8 @@ _LEAST, _LEAST_AHEAD, _LEAST_OF_OTHER_DEED = 0.3, 0.2, 0.42
 """The fit below which no candidate is taken for the task's tool: in general, ahead of all others, and where it does
 another thing than the task wants done."""
 _AHEAD = 0.05
+_RETRIEVAL = 0.7
+"""What a tool falls behind that was found with a score of nothing, against one found with the best."""
 _TIE = 0.04
 """Lead over the second fit below which two tools fit alike."""
 _SAME_SERVER = 0.1
@@ -122,7 +124,8 @@ class PocketPlanner:
             fill(reading, tool, claims, answers, (mention,))
             for tool, claims in zip(tools, found, strict=True)
         ]
-        fits = sorted(self._judge(reading, fillings, (mention,)), key=lambda fit: -fit.score)
+        judged = self._judge(reading, fillings, (mention,))
+        fits = sorted(_with_retrieval(judged, candidates), key=_rank, reverse=True)
         if server is None and step.done:
             before, _ = named_server(step.before, (candidate.tool.upstream for candidate in candidates))
             return _preferring(fits, before or step.done[-1].call.tool.upstream, only=before is not None)
@@ -139,6 +142,21 @@ class PocketPlanner:
 
     def _none(self, reason: str, candidates: Sequence[Candidate]) -> NoPlan:
         return NoPlan(self.name, reason, tuple(candidates))
+
+
+def _with_retrieval(fits: Sequence[Fit], candidates: Sequence[Candidate]) -> Iterator[Fit]:
+    """The fits, with how well their tools were found for the task."""
+    most = max((candidate.score for candidate in candidates), default=0.0)
+    found = (
+        {id(candidate.tool): max(candidate.score / most, 0.0) for candidate in candidates} if most > 0 else {}
+    )
+    for fit in fits:
+        yield replace(fit, found=found.get(id(fit.filling.tool.tool), 1.0))
+
+
+def _rank(fit: Fit) -> float:
+    """What the fits are ordered by. How a tool was found only orders: it makes no tool fit better, and no plan surer."""
+    return fit.score - _RETRIEVAL * (1 - fit.found)
 
 
 def _is_fit(best: Fit, rival: Fit | None) -> bool:
@@ -158,7 +176,7 @@ def _preferring(fits: Sequence[Fit], upstream: str, *, only: bool) -> list[Fit]:
         replace(fit, score=fit.score + _SAME_SERVER) if fit.filling.tool.tool.upstream == upstream else fit
         for fit in fits
     )
-    return sorted(preferred, key=lambda fit: -fit.score)
+    return sorted(preferred, key=_rank, reverse=True)
 
 
 def _rival(best: Fit, fits: Sequence[Fit]) -> Fit | None:

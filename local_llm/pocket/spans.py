@@ -60,12 +60,13 @@ _TENS: dict[str, int] = dict(
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _WORD = "|".join((*_TENS, *sorted(_UNITS, key=len, reverse=True)))
 _SCALE = "|".join(_SCALES)
-_DOZEN = {"dozen": 12}
 
 # "one" is a pronoun unless a noun follows it.
 _NOUN = r"\s+(?!(?:of|for|to|at|in|on|by|with|from|that|which|who|is|was|and|or|more|another)\b)[a-z]"
 _KIND_OF_GROUP = {
     "spelled": Kind.NUMBER,
+    "multiplied": Kind.NUMBER,
+    "dozen": Kind.NUMBER,
     "web": Kind.URL,
     "address": Kind.IDENTIFIER,
     "version": Kind.IDENTIFIER,
@@ -90,6 +91,8 @@ _TYPED = re.compile(
       | \*\.[A-Za-z]\w*
       | \.?[\w+-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{{0,5}}(?!\w)
     ))
+  | (?P<multiplied>(?<![\w.,/:-])[$€£]?\d{{1,9}}(?:\.\d{{1,6}})?(?:[kK]|\s(?:thousand|million))(?![\w-]))
+  | (?P<dozen>\b(?:half\s)?a\sdozen\b)
   | (?P<number>(?<![\w.,/:-])[$€£\#]?-?(?:\d{{1,3}}(?:,\d{{3}})+|\d{{1,15}})(?:\.\d{{1,15}})?
         (?=%|(?![\w/:-])(?!\.\d)|(?!(?:k|m|b|bn|x|st|nd|rd|th|am|pm)\b)[A-Za-z°]{{1,4}}(?![\w-])))
   | (?P<spelled>\b(?!one\b(?!{_NOUN}))(?:{_WORD})(?:[ -](?:{_WORD}))?(?:[ -](?:{_SCALE}))?\b(?!-))
@@ -148,10 +151,22 @@ def _read(group: str, found: str) -> str | int | float:
             return float(plain) if "." in plain else int(plain)
         case "spelled":
             return _spelled(found)
+        case "multiplied":
+            return _multiplied(found)
+        case "dozen":
+            return 6 if found.startswith("half") else 12
         case "time":
             return _in_24_hours(found)
         case _:
             return found
+
+
+def _multiplied(found: str) -> int | float:
+    """The number that digits and a multiplier say: "2.5k", "3 million"."""
+    digits, _, word = found.lstrip("$€£").partition(" ")
+    factor = _SCALES[word] if word else _SCALES["thousand"]
+    value = round(float(digits.rstrip("kK")) * factor, 6)
+    return int(value) if value.is_integer() else value
 
 
 def _spelled(found: str) -> int:

@@ -100,7 +100,7 @@ def _by_currency(task: TaskReading, tool: ToolReading, slot: Slot) -> Iterator[C
 
 def _by_linked_name(task: TaskReading, slot: Slot) -> Iterator[Claim]:
     """What "is" or a colon gives to the parameter that is named before it: "the date I need is May 3"."""
-    for stem in slot.words:
+    for stem in sorted(slot.words):
         for place in task.places.get(stem, ()):
             for link in range(place + 1, min(place + _LINK_WITHIN, len(task.tokens))):
                 token = task.tokens[link]

@@ -11,6 +11,7 @@ _SYNONYMS = """
 create add new make insert register generate build
 initialize init initialise setup start bootstrap begin
 spawn create start launch
+create initialize init initialise setup
 get show read display view fetch retrieve see tell give print check open
 list show enumerate which view
 delete remove erase drop discard

@@ -41,7 +41,7 @@ class Claude:
 
     name = "claude"
 
-    def at_most(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Amount:  # noqa: ARG002
+    async def at_most(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Amount:  # noqa: ARG002
         return AT_MOST
 
     async def propose(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Proposal:
@@ -156,7 +156,7 @@ async def test_fifty_requests_over_http_keep_to_the_budget_too(journal: Journal)
         fields = {"model": "m", "api_key": "key", "base_url": server.url, "prices": prices, "timeout": 60}
         claude = ClaudeEscalator(ClaudeSettings.model_validate(fields))
         tool = Candidate(ToolEntry("files", "read", "files__read", {"inputSchema": {}}), 1.0)
-        bound = claude.at_most(Task("t"), [tool], "unsure")
+        bound = await claude.at_most(Task("t"), [tool], "unsure")
         budgeted = BudgetedEscalator(claude, Budget(max_tokens_per_day=bound.tokens * 3), journal)
 
         async def one() -> None:
@@ -282,7 +282,7 @@ async def test_an_answer_of_unknown_cost_counts_its_tokens(journal: Journal) -> 
 async def test_what_is_no_request_takes_nothing(journal: Journal) -> None:
     @dataclass
     class Free(Claude):
-        def at_most(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Amount:  # noqa: ARG002
+        async def at_most(self, task: Task, candidates: Sequence[Candidate], reason: str) -> Amount:  # noqa: ARG002
             return Amount()
 
     assert await ask(BudgetedEscalator(Free(), Budget(max_calls_per_day=0), journal)) is ANSWER

@@ -255,6 +255,13 @@ async def test_an_api_that_is_not_there_is_unavailable() -> None:
     assert caught.value.kind == "unavailable"
 
 
+async def test_a_task_is_for_the_configured_host_and_follows_no_redirect() -> None:
+    with AnthropicServer(says("x")) as elsewhere:
+        caught, _ = await failure(Reply(307, raw=b"", headers={"location": f"{elsewhere.url}/v1/messages"}))
+    assert (caught.kind, elsewhere.requests) == ("request", [])
+    assert "HTTP 307" in caught.message
+
+
 async def test_tasks_are_resolved_side_by_side_over_one_client() -> None:
     def answer(received: Received) -> Reply:
         return says(json.loads(received.body["messages"][0]["content"][0]["text"])["task"])

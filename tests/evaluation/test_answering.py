@@ -68,11 +68,9 @@ async def test_what_was_called_stands_when_a_planner_says_that_nothing_is_left()
     assert not prediction.abstained
 
 
-ALWAYS: tuple[str, dict[str, Any]] = ("read", {})
-
-
 async def test_a_planner_that_never_ends_is_not_asked_for_ever() -> None:
-    planner = Stepping(*([ALWAYS] * 50), last=99)
+    endless: list[tuple[str, dict[str, Any]]] = [("read", {})] * 50
+    planner = Stepping(*endless, last=99)
     prediction = await predict(PlannerContestant(planner), BOTH)
     assert len(prediction.calls) == len(planner.results) == MOST_STEPS
 

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from mcp_proxy.cli_journal import COMMANDS
 from mcp_proxy.journal import CallRecord, FeedbackRecord, Journal, SpendRecord, StepRecord, TaskRecord
 from mcp_proxy.journal_records import CandidateRecord, Record
+from mcp_proxy.redaction import hide_also
 from tests.serving import command, configured, demo, outcome_of, serving
 
 NAMED = {each.name: each for each in COMMANDS}
@@ -33,6 +34,13 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     return tmp_path / "journal.sqlite"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_more_is_hidden() -> Generator[None]:
+    """What the configuration of a test has hidden is not hidden in the next."""
+    yield
+    hide_also((), ())
 
 
 def run(config: Path, name: str, *args: str) -> Result:
@@ -249,6 +257,25 @@ async def test_feedback_is_given_replaced_and_doubted_where_it_does_not_fit(
     assert "is not known here" in run(config, "feedback", "last", "bad", "--correct", "x__y", "{}").stderr
 
 
+async def test_feedback_hides_what_the_configuration_holds(tmp_path: Path, journal: Path) -> None:
+    config = configured(
+        tmp_path,
+        {"clock": {**demo("clock"), "env": {"API_KEY": "plain-words-but-secret"}}},
+        privacy={"redact": ["A-[0-9]"]},
+    )
+    await recorded(journal, [task()])
+    assert run(config, "feedback", "last", "good", "--note", "plain-words-but-secret and A-1").exit_code == 0
+    assert shown(config, "explain", "last")["feedback"]["note"] == "[redacted] and [redacted]"
+
+
+async def test_feedback_on_a_call_whose_task_is_gone_is_refused(config: Path, journal: Path) -> None:
+    made = call(task_id="0199-gone")
+    await recorded(journal, [made])
+    ran = run(config, "feedback", made.id, "bad")
+    assert ran.exit_code == 1
+    assert "0199-gone no more" in ran.output
+
+
 async def test_feedback_on_a_call_made_for_a_task_is_the_tasks(config: Path, journal: Path) -> None:
     whole = task()
     made = call(task_id=whole.id)
@@ -263,6 +290,7 @@ async def test_feedback_on_a_call_made_for_a_task_is_the_tasks(config: Path, jou
         (("good", "--correct", "t", "{}"), "goes with the verdict bad"),
         (("bad", "--correct", "t", "[]"), "must be a JSON object"),
         (("bad", "--correct", "t", "{"), "is not JSON"),
+        (("bad", "--correct", "t", "[" * 100_000), "is not JSON"),
         (("bad", "--correct", "", "{}"), "at least 1 character"),
         (("bad", "--note", "x" * 3000), "at most 2000 characters"),
         (("fine",), "'fine' is not one of"),

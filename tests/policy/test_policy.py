@@ -89,16 +89,16 @@ def test_what_is_private_reaches_no_escalator_whoever_wants_it_so(
 
 
 def test_a_task_may_choose_its_strategy() -> None:
-    thresholds = {"good": {0.90: 0.63, 0.95: 0.82}}
+    thresholds = {"good": {0.80: 0.63, 0.90: 0.82}}
     of = Policy(PlannerSettings(), "normal", [LocalProposer(GOOD, 1.0)], thresholds=thresholds)
-    assert of.route().bar(plan()) == Bar(0.63, 0.5)
-    assert of.route(Strategy.QUALITY_OPTIMIZED).bar(plan()) == Bar(0.82, 0.5)
+    assert of.route().bar(plan()) == Bar(0.63, 0.3)
+    assert of.route(Strategy.QUALITY_OPTIMIZED).bar(plan()) == Bar(0.82, 0.3)
 
 
 def test_who_is_above_is_held_to_no_bar_and_a_planner_cannot_pass_for_them() -> None:
     route = policy(threshold=0.99).route(escalators=[CLAUDE])
     assert route.bar(plan(confidence=0.0, planner="claude")) == Bar(0.0, 0.0)
-    assert route.bar(plan()) == Bar(0.99, 0.5)
+    assert route.bar(plan()) == Bar(0.99, 0.3)
     alone = policy(threshold=0.99).route()
     assert alone.bar(plan(planner="claude")).act == 0.99
 

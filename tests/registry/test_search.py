@@ -68,6 +68,28 @@ def test_an_empty_catalog_finds_nothing() -> None:
     assert ToolIndex([]).search("add a note") == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("café", ("café",)),
+        ("cafe\u0301", ("café",)),
+        ("créerÉlément_naïf", ("créer", "élément", "naïf")),
+        ("ÉCOLEPublique", ("école", "publiqu")),
+        ("x2Ångström", ("x", "2", "ångström")),
+        ("mắt", ("mắt",)),
+        ("東京Tower", ("東京", "tower")),
+        ("Straße", ("straße",)),
+    ],
+)
+def test_a_letter_with_an_accent_is_a_letter_like_any_other(text: str, found: tuple[str, ...]) -> None:
+    assert words(text) == found
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_plain_text_is_split_as_any_other_is(text: str) -> None:
+    assert words(text) == words(f"{text} é")[:-1]
+
+
 def test_names_are_split_and_words_are_stemmed() -> None:
     assert words("createHTTPServers with max_agents2") == ("creat", "http", "server", "max", "agent", "2")
 
