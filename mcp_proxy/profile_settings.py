@@ -1,6 +1,7 @@
 """The tables that say what clients are shown: of the server as a whole, and of each profile."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
@@ -19,41 +20,41 @@ OWN = "switchboard"
 """What stands for a server in the patterns for Switchboard's own tools."""
 
 
-_MODES = get_args(Mode)
-_NO_MODE = "is none of " + ", ".join(f'"{mode}"' for mode in _MODES[:-1]) + f' and "{_MODES[-1]}"'
-_BY_CLIENT = 'write one of these, or give a table such as { "cursor*" = "search", "*" = "all" }'
+def _by_client(choices: Sequence[str]) -> BeforeValidator:
+    """Refuse what is neither one of `choices` nor a table of them; pydantic would tell a union as two problems."""
 
+    def check(choice: object, remedy: str, *at: str) -> None:
+        if choice not in choices:
+            near = nearest(choice, choices) if isinstance(choice, str) else []
+            message = f"is none of {', '.join(map(json.dumps, choices[:-1]))} and {json.dumps(choices[-1])}"
+            raise refusal(message, f'did you mean "{near[0]}"?' if near else remedy, *at)
 
-def _of_modes(expose: object) -> object:
-    """Refuse what is neither a mode nor a table of modes; a union of both would be told of as two problems."""
-    if not isinstance(expose, Mapping):
-        _check_mode(expose, _BY_CLIENT)
-        return expose
-    by_client = cast("Mapping[str, object]", expose)
-    for client, mode in by_client.items():
-        if not client:
-            raise refusal("names no client", 'write a pattern for its name, such as "*"', client)
-        _check_mode(mode, "write one of these", client)
-    return by_client
+    def checked(value: object) -> object:
+        if not isinstance(value, Mapping):
+            example = f'{{ "cursor*" = "{choices[-1]}", "*" = "{choices[0]}" }}'
+            check(value, f"write one of these, or give a table such as {example}")
+            return value
+        table = cast("Mapping[str, object]", value)
+        for client, choice in table.items():
+            if not client:
+                raise refusal("names no client", 'write a pattern for its name, such as "*"', client)
+            check(choice, "write one of these", client)
+        return table
 
-
-def _check_mode(mode: object, remedy: str, *at: str) -> None:
-    if mode not in _MODES:
-        near = nearest(mode, _MODES) if isinstance(mode, str) else []
-        raise refusal(_NO_MODE, f'did you mean "{near[0]}"?' if near else remedy, *at)
+    return BeforeValidator(checked)
 
 
 class ExposingTable(Table):
     """How much of what there is, a client is shown at once."""
 
-    expose: Annotated[Mode | Mapping[Text, Mode], BeforeValidator(_of_modes)] = "auto"
+    expose: Annotated[Mode | Mapping[Text, Mode], _by_client(get_args(Mode))] = "auto"
     """What tools/list shows: "all" tools; "search", which is find_tools, call_tool and what is always visible; "plan", which is do and plan too; or
     "auto", whichever suits the client. Or one of these by patterns for the client's name, of which the first counts:
     { "cursor*" = "search", "*" = "all" }. Tools that are not shown can still be found and called."""
     always_visible: tuple[Text, ...] = (f"{OWN}/do", f"{OWN}/plan")
     """Tools that "search" and "plan" show too: patterns for <upstream>/<tool>."""
 
-    schemas: Form | Mapping[Text, Form] = "auto"
+    schemas: Annotated[Form | Mapping[Text, Form], _by_client(get_args(Form))] = "auto"
     """What form inputSchemas are shown in: the "original"; "flat", without anyOf, oneOf and allOf at the top, which
     some clients refuse; or "auto", whichever suits the client. Or one of these by patterns for the client's name.
     Arguments are checked against the original in any case."""

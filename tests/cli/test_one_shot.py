@@ -78,3 +78,12 @@ async def test_upstreams_that_lack_a_variable_are_told_beside_those_that_run(tmp
     assert {"method": "tools/list", "name": "no_type", "reason": "inputSchema.type: Field required"} in told[
         "bad"
     ]["left_out"]
+
+
+async def test_a_profile_that_shows_nothing_says_what_in_it_may_be_the_reason(tmp_path: Path) -> None:
+    profile = {"allow": ["ehco/*"]}
+    config = configured(tmp_path, {"echo": script("echo")}, **{"profiles.r": profile})
+    code, out, err = await ran(config, "tools", "--profile", "r")
+    assert (code, out) == (Exit.DONE, "")
+    assert "the profile r shows none of" in err
+    assert "profile r: 'ehco/*' matches nothing; did you mean 'echo/*'?" in err

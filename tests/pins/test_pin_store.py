@@ -133,7 +133,9 @@ def test_pins_of_older_builds_are_brought_up_to_date_by_all_who_open_them_at_onc
             " PRAGMA user_version = 1;"
         )
     with ThreadPoolExecutor(8) as threads:
-        read = list(threads.map(lambda _: SqlitePinStore(store.path).load("x"), range(16)))
+        read = list(
+            threads.map(SqlitePinStore.load, [SqlitePinStore(store.path) for _ in range(16)], "x" * 16)
+        )
     assert read == [{"a": Pin("a", trusted={"name": "a"})}] * 16
     store.revise("x", keep(PIN))
     assert store.load("x") == {"a": PIN}
