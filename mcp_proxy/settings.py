@@ -119,7 +119,7 @@ class StdioUpstream(_UpstreamTable):
     env: Mapping[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     """Added to the few variables a child process is given anyway (HOME, PATH, …)."""
     cwd: FilePath | None = None
-    """Working directory; None for Switchboard's own."""
+    """Working directory; left out, Switchboard's own: the folder it was started in, by a client wherever that runs."""
 
 
 class HttpUpstream(_UpstreamTable):

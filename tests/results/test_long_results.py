@@ -124,7 +124,8 @@ async def test_a_repeated_text_whose_schema_allows_no_cut_goes_whole(tmp_path: P
     async with serving(config(tmp_path)) as client:
         await client.list_tools()
         result = await client.call_tool("long__wrapped_whole", {"count": 2000})
-        assert str((result.structured_content or {})["result"]).endswith("the end")
+        structured: dict[str, Any] = result.structured_content or {}
+        assert structured["result"].endswith("the end")
         assert note_of(result)
 
 
