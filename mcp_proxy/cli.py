@@ -12,7 +12,7 @@ from mcp import MCPError
 from rich.markup import escape
 
 from mcp_proxy import __version__, cli_calls, cli_eval, cli_journal, cli_pins, cli_setup, logs
-from mcp_proxy.cli_options import Exit, configured, json_flag, loaded, profiled, running_loop
+from mcp_proxy.cli_options import Exit, Refusal, configured, json_flag, loaded, profiled, running_loop
 from mcp_proxy.config import find, load
 from mcp_proxy.greeting import fingerprint
 from mcp_proxy.one_shot import started
@@ -58,7 +58,7 @@ def main(context: click.Context, config: Path | None, log_level: str | None) -> 
 async def serve(config: Path | None, profile: str | None, **overrides: str | int | None) -> None:
     """Serve MCP to clients, over stdio unless configured otherwise."""
     if int(os.environ.get(NESTING, "0")) >= _DEEPEST:
-        raise click.UsageError(
+        raise Refusal(
             f"Switchboard stands behind {_DEEPEST} others: it probably starts itself. "
             "Take its own entry out of the configuration it reads."
         )
@@ -83,7 +83,11 @@ async def serve(config: Path | None, profile: str | None, **overrides: str | int
 @configured
 @running_loop
 async def upstreams(config: Path | None, *, as_json: bool) -> None:
-    """Start every upstream and say how it went."""
+    """Start every upstream and say how it went.
+
+    In a pipe, a line for each without a heading, its fields separated by tabs: name, state, tools, server, protocol,
+    started in, latency, restarts, reason. The exit code is 1 unless all are ready.
+    """
     async with started(load(config), wait_for_all=True) as board:
         statuses = [upstream.status for upstream in board.upstreams.values()]
         held = Counter(tool.upstream for tool in board.snapshot.catalog.tools.values() if tool.quarantine)

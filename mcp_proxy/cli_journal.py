@@ -15,7 +15,7 @@ import click
 
 from mcp_proxy import __version__
 from mcp_proxy.catalog_cache import CatalogCache
-from mcp_proxy.cli_options import configured, json_flag
+from mcp_proxy.cli_options import Refusal, configured, json_flag
 from mcp_proxy.config import ConfigError, Settings, load
 from mcp_proxy.feedback import doubts, feedback_record, read_feedback
 from mcp_proxy.journal_account import account, as_dict, local_time
@@ -165,9 +165,9 @@ def _settings(config: Path | None) -> Settings:
     try:
         settings = load(config)
     except ConfigError as error:
-        raise click.UsageError(str(error)) from error
+        raise Refusal(str(error)) from error
     if not settings.journal.enabled:
-        raise click.UsageError("[journal] is off in the configuration: nothing is recorded")
+        raise Refusal("[journal] is off in the configuration: nothing is recorded")
     return settings
 
 
@@ -186,7 +186,7 @@ def _chosen(connection: sqlite3.Connection, which: str) -> Record:
     """The one task or call that is meant.
 
     Raises:
-        click.UsageError: there is none, or there are several.
+        Refusal: there is none, or there are several.
     """
     found = entries(connection, Wanted(), 1) if which == "last" else with_id(connection, which.lower())
     match found:
@@ -194,10 +194,10 @@ def _chosen(connection: sqlite3.Connection, which: str) -> Record:
             return record
         case ():
             remedy = "`switchboard log` lists what there is"
-            raise click.UsageError(f"the journal holds no task or call {which!r}; {remedy}")
+            raise Refusal(f"the journal holds no task or call {which!r}; {remedy}")
         case _:
             listed = "\n".join(f"  {record.id}" for record in found)
-            raise click.UsageError(f"several begin with {which!r}, among them\n{listed}")
+            raise Refusal(f"several begin with {which!r}, among them\n{listed}")
 
 
 def _known_tools(settings: Settings) -> dict[str, ToolEntry]:

@@ -1,10 +1,14 @@
 """What the commands have in common: exit codes, options, and how they run."""
 
+import os
+import signal
+import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from enum import IntEnum
 from functools import wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import anyio
 import click
@@ -24,6 +28,12 @@ class Exit(IntEnum):
     """Something is missing that only a person can give."""
     NOT_SURE = 4
     """No planner was sure enough, or a rule forbids the call; nothing was done."""
+
+
+class Refusal(click.ClickException):
+    """What cannot be done with this configuration, or with what there is; the command line itself is well-formed."""
+
+    exit_code = Exit.USAGE
 
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -56,7 +66,7 @@ def loaded(config: Path | None, profile: str | None) -> Settings:
         return settings
     if profile and profile not in settings.profiles:
         known = ", ".join(settings.profiles) or "none"
-        raise click.UsageError(f"there is no profile {profile!r} in the configuration; there are: {known}")
+        raise Refusal(f"there is no profile {profile!r} in the configuration; there are: {known}")
     return settings.model_copy(update={"server": settings.server.model_copy(update={"profile": profile})})
 
 
@@ -68,11 +78,32 @@ def running_loop(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
         try:
             anyio.run(lambda: command(*args, **kwargs))
         except ConfigError as error:
-            raise click.UsageError(str(error)) from error
+            raise Refusal(str(error)) from error
         except BaseExceptionGroup as group:
-            raise _first(cast("BaseException", group)) from None
+            first = _first(cast("BaseException", group))
+            if isinstance(first, KeyboardInterrupt):
+                leave_at_once()
+            raise first from None
+        except KeyboardInterrupt:
+            leave_at_once()
+        except RuntimeError as error:
+            # A second Ctrl-C while the first one closes the loop.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                leave_at_once()
+            raise
 
     return run
+
+
+def leave_at_once() -> NoReturn:
+    """End as a program that was interrupted does, before another Ctrl-C meets a half-closed event loop.
+
+    The watchdog sees to the upstreams' processes.
+    """
+    with suppress(OSError, ValueError):
+        click.echo("interrupted", err=True)
+        sys.stdout.flush()
+    os._exit(128 + signal.SIGINT)
 
 
 def _first(error: BaseException) -> BaseException:

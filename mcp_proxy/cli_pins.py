@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from mcp_proxy.cli_options import Refusal
 from mcp_proxy.config import ConfigError, Settings, load
 from mcp_proxy.pin_store import Pins, PinStoreError, SqlitePinStore
 from mcp_proxy.pinning import source_of
@@ -57,9 +58,9 @@ class _Opened:
         try:
             self.settings: Settings = load(path)
         except ConfigError as error:
-            raise click.UsageError(str(error)) from error
+            raise Refusal(str(error)) from error
         if not self.settings.pins.enabled:
-            raise click.UsageError("[pins] is off in the configuration: nothing is pinned")
+            raise Refusal("[pins] is off in the configuration: nothing is pinned")
         self.store = SqlitePinStore(self.settings.pins.path)
         self.sources: Mapping[str, str] = {
             name: source_of(name, upstream) for name, upstream in self.settings.upstreams.items()
@@ -76,12 +77,12 @@ class _Opened:
         """The pins that go by any of the names.
 
         Raises:
-            click.UsageError: there is nothing of one of the names.
+            Refusal: there is nothing of one of the names.
         """
         pinned = self.all()
         for name in names:
             if not any(each.goes_by(name) for each in pinned):
-                raise click.UsageError(
+                raise Refusal(
                     f"nothing is pinned under {name!r}; `switchboard pins` lists what is: "
                     "a server, a tool as clients see it, or SERVER/TOOL"
                 )
@@ -95,7 +96,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except PinStoreError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(f"{error}; {error.remedy}") from error
 
 
 _config = click.option("-c", "--config", type=click.Path(path_type=Path), help="Configuration file.")
@@ -186,7 +187,7 @@ def reset(group_config: Path | None, upstream: str, config: Path | None, *, as_j
     opened = _Opened(config or group_config)
     if upstream not in opened.sources:
         known = ", ".join(opened.sources)
-        raise click.UsageError(f"there is no upstream {upstream!r}; there are: {known}")
+        raise Refusal(f"there is no upstream {upstream!r}; there are: {known}")
     forgotten = opened.store.forget(opened.sources[upstream])
     if as_json:
         print_json({"upstream": upstream, "forgotten": forgotten})

@@ -8,7 +8,7 @@ import anyio
 import click
 from click.shell_completion import get_completion_class
 
-from mcp_proxy.cli_options import Exit
+from mcp_proxy.cli_options import Exit, Refusal, leave_at_once
 from mcp_proxy.client_files import CLIENTS, listed_by
 from mcp_proxy.config import ConfigError, find
 from mcp_proxy.config_file import FILE_NAME
@@ -38,7 +38,7 @@ def import_(config: Path | None, source: str, to: Path | None, *, yes: bool, dry
             click.confirm(f"Add this to {change.target}?", abort=True, err=True)
         write(change)
     except ConfigError as error:
-        raise click.UsageError(str(error)) from error
+        raise Refusal(str(error)) from error
     click.echo(
         f"{len(change.added)} upstreams added to {change.target}; check them: switchboard doctor", err=True
     )
@@ -86,7 +86,10 @@ def doctor(group_config: Path | None, config: Path | None, *, as_json: bool) -> 
     from mcp_proxy.examination import examine  # noqa: PLC0415
 
     with stderr.status("starting every upstream…"):
-        findings = anyio.run(examine, config or group_config)
+        try:
+            findings = anyio.run(examine, config or group_config)
+        except KeyboardInterrupt:
+            leave_at_once()
     if as_json:
         print_json([finding.as_dict() for finding in findings])
     else:

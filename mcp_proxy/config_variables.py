@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from mcp_proxy.config_file import ConfigFile, ConfigProblem, KeyPath
+from mcp_proxy.settings_fields import FromVariable
 
 _REFERENCE = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
 _VARIABLE = re.compile(r"(?:env:)?(?P<name>[A-Za-z_]\w*)(?P<has_default>:-(?P<default>.*))?", re.DOTALL)
@@ -58,7 +59,8 @@ class _Expansion:
             items = cast("list[Any]", value)
             return [self.of((*key, index), item) for index, item in enumerate(items)]
         if isinstance(value, str):
-            return _REFERENCE.sub(lambda reference: self._replacement(key, reference), value)
+            replaced = _REFERENCE.sub(lambda reference: self._replacement(key, reference), value)
+            return value if replaced == value else FromVariable(replaced)
         return value
 
     def _replacement(self, key: KeyPath, reference: re.Match[str]) -> str:

@@ -78,26 +78,33 @@ class LongResult:
         )
         return cls(result, Document(text, structured), parsed)
 
-    def cut(self, tokens: int, *, keeps_structured: Callable[[Any], bool] | None) -> "CutResult":
+    def cut(self, tokens: int, *, fits: Callable[[Any], bool], keeps: bool) -> "CutResult":
         """The result within `tokens`.
+
+        What `structuredContent` repeats of a text that is cut is cut with it, where that still fits.
 
         Args:
             tokens: how much text is shown.
-            keeps_structured: says whether a shortened `structuredContent` still fits its schema; None leaves
-                it as it is.
+            fits: says whether a shortened `structuredContent` still fits its schema.
+            keeps: leave a longer `structuredContent` as it is, but for such a repetition.
         """
         result = dict(self.result)
         notes: list[str] = []
         result["content"], onward = self._content(tokens, notes)
         structured = result.get("structuredContent")
-        if structured is not None and keeps_structured and estimate_tokens(_structured(result)) > tokens:
+        if structured is None or estimate_tokens(_structured(result)) <= tokens:
+            return CutResult(result, tuple(notes), onward)
+        repeating = _with_text_cut(structured, self.result, result)
+        if repeating != structured and fits(repeating):
+            result["structuredContent"] = repeating
+        if not keeps and estimate_tokens(_structured(result)) > tokens:
             shorter = json_excerpt(structured, tokens, marked=False)
-            if shorter and keeps_structured(shorter.value):
-                result["structuredContent"] = shorter.value
-                notes.append("structuredContent is shortened")
-            else:
-                del result["structuredContent"]
-                notes.append("structuredContent is left out")
+            result["structuredContent"] = shorter.value if shorter and fits(shorter.value) else None
+        if result["structuredContent"] is None:
+            del result["structuredContent"]
+            notes.append("structuredContent is left out")
+        elif result["structuredContent"] is not structured:
+            notes.append("structuredContent is shortened")
         return CutResult(result, tuple(notes), onward)
 
     def _content(self, tokens: int, notes: list[str]) -> tuple[list[Block], Mapping[str, Any]]:
@@ -204,6 +211,21 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _with_text_cut(structured: Any, whole: Mapping[str, Any], cut: Mapping[str, Any]) -> Any:
+    """`structured` with the member that is the text which was cut as short as that text is now.
+
+    Servers wrap a text so, to have something structured: {"result": text}.
+    """
+    # All blocks before the one that was cut are there, so that it stands where it stood.
+    blocks = zip(whole.get("content") or (), cut["content"], strict=False)
+    pairs = ((_text(before), _text(after)) for before, after in blocks)
+    text, shown = next((pair for pair in pairs if pair[0] != pair[1]), (None, None))
+    if text is None or not isinstance(structured, Mapping):
+        return structured
+    members = cast("Mapping[str, Any]", structured)
+    return {name: shown if value == text else value for name, value in members.items()}
 
 
 def _text(block: Any) -> str | None:

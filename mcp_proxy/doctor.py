@@ -13,14 +13,20 @@ from typing import Any
 
 from mcp_proxy.config import ConfigProblem, EscalationSettings, StdioUpstream
 from mcp_proxy.escalation_settings import Budget
+from mcp_proxy.pin_store import PinStoreError
+from mcp_proxy.profile_settings import ExposingTable
 from mcp_proxy.upstreams import State, Status
 from tool_registry import Catalog, Entry, Offer, ToolEntry, UnusableSchemaError
 from tool_registry.exposure import definition_tokens
 from tool_registry.naming import NAME_LIMIT, SEPARATOR
+from tool_registry.pins import FLAGGED
 from tool_registry.scan import names_beside, scan
 
 _VSCODE_TOOLS = 128
 """Tools VS Code sends to a model at most."""
+
+_VSCODE = "visual studio code"
+"""The name it gives itself."""
 
 _NODE_PROGRAMS = frozenset({"node", "npx", "npm"})
 _OLDEST_NODE = 20
@@ -230,14 +236,24 @@ def token_findings(tools: Iterable[ToolEntry], own: Iterable[Mapping[str, Any]])
     yield Finding(Level.OK, "tools", f"their definitions take {total}: {shares}")
 
 
-def tool_count_findings(count: int) -> Iterator[Finding]:
-    """Whether a client that sends every definition may send so many."""
-    if count > _VSCODE_TOOLS:
-        remedy = (
-            "choose among them in VS Code's tool picker, or set enabled = false for upstreams you do not need"
-        )
-        message = f"{count} tools, of which VS Code sends {_VSCODE_TOOLS} at most"
-        yield Finding(Level.WARNING, "tools", message, remedy)
+def tool_count_findings(count: int, exposing: ExposingTable) -> Iterator[Finding]:
+    """Whether VS Code, which sends every definition it is shown, may send so many.
+
+    Args:
+        count: the tools a client is shown that is shown all.
+        exposing: what it is shown.
+    """
+    if count <= _VSCODE_TOOLS:
+        return
+    message = f"{count} tools, of which VS Code sends {_VSCODE_TOOLS} at most"
+    mode = exposing.mode_for(_VSCODE)
+    if mode == "all":
+        remedy = 'have expose be "auto" or "search" for it, or choose among them in its tool picker'
+        yield Finding(Level.WARNING, "tools", f'{message}, and it is shown all (expose = "all")', remedy)
+        return
+    few = "do, plan and a search" if mode == "plan" else "a search"
+    shown = f'{message}: it is shown {few} instead (expose = "{mode}")'
+    yield Finding(Level.OK, "tools", shown)
 
 
 def journal_finding(path: PurePath | None, why_not: str) -> Finding:
@@ -250,24 +266,38 @@ def journal_finding(path: PurePath | None, why_not: str) -> Finding:
     return Finding(Level.OK, "journal", f"{path} can be written")
 
 
-def scan_findings(catalog: Catalog) -> Iterator[Finding]:
-    """What in the tools' definitions looks like an attack on the model that reads them."""
+def scan_findings(catalog: Catalog, reviewed: Iterable[Offer]) -> Iterator[Finding]:
+    """What in the tools' definitions looks like an attack on the model that reads them.
+
+    `reviewed` are the offers held against the pins; none where there are no pins.
+    """
+    held = {(offer.upstream, name) for offer in reviewed for name in offer.quarantined}
     for tool in catalog.tools.values():
+        remedy = f"{tool.qualified} is not quarantined: read its definition; if you do not trust it, put it under deny"
+        if (tool.upstream, tool.name) in held:
+            remedy = (
+                f"{tool.qualified} is quarantined: look at `switchboard pins diff {tool.qualified}`; `switchboard pins accept "
+                f"{tool.qualified}` if you trust it, else leave it so"
+            )
         found = scan(tool.definition, names_beside(tool.upstream, catalog.offers))
         for kind in dict.fromkeys(finding.kind for finding in found):
             first = next(finding for finding in found if finding.kind is kind)
-            remedy = "read its definition; if you do not trust it, put it under deny"
             message = f"{tool.qualified} {kind} at {first.pointer}: {first.excerpt}"
             yield Finding(Level.WARNING, tool.upstream, message, remedy)
 
 
-def pin_findings(reviewed: Iterable[Offer], why_not: str) -> Iterator[Finding]:
-    """Which tools are quarantined, or why that cannot be told."""
-    if why_not:
-        remedy = "correct [pins] path; until then servers are not held to what they listed before"
-        yield Finding(Level.ERROR, "pins", why_not, remedy)
+def unusable_pins_finding(error: PinStoreError) -> Finding:
+    """Why nobody can tell which tools are quarantined."""
+    remedy = f"{error.remedy}; until then servers are not held to what they listed before"
+    return Finding(Level.ERROR, "pins", str(error), remedy)
+
+
+def pin_findings(reviewed: Iterable[Offer]) -> Iterator[Finding]:
+    """Which tools are quarantined, but for those whose definitions look like an attack, which `scan_findings` tells."""
     for offer in reviewed:
         for reason in offer.quarantined.values():
+            if FLAGGED in reason:
+                continue
             remedy = "look at `switchboard pins diff`, then `switchboard pins accept`"
             yield Finding(Level.WARNING, offer.upstream, reason.partition(". ")[0], remedy)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from mcp_proxy.proposals import Usage
 from mcp_proxy.settings_fields import HttpAddress, Seconds, Table, Text, refusal
@@ -19,10 +19,8 @@ _NOT_CONFIGURED = (
 _PRIVATE = "Escalation is configured, and was left out: privacy is high, so that nothing of the task leaves the machine"
 
 
-class Prices(BaseModel):
+class Prices(Table):
     """Dollars per million tokens."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     input: float = Field(ge=0)
     """For what the model reads."""
@@ -57,10 +55,8 @@ class Amount:
     dollars: float = 0.0
 
 
-class Budget(BaseModel):
+class Budget(Table):
     """What escalation may spend. A request is sent only if the most it can cost is within all of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_calls_per_day: int | None = Field(default=None, ge=0)
     """Requests a day (UTC); left out, any number."""

@@ -26,6 +26,7 @@ from local_llm.evaluation import (
 from local_llm.evaluation.answering import answers
 from local_llm.evaluation.plot import PICTURES, PlottingUnavailableError, draw, plotting
 from local_llm.evaluation.report import FIGURES, answers_as_json, as_json
+from mcp_proxy.cli_options import Refusal
 from mcp_proxy.contestants import contestant
 from mcp_proxy.render import print_json, print_rows, stderr
 
@@ -74,7 +75,7 @@ class Targets:
             try:
                 plotting()
             except PlottingUnavailableError as error:
-                raise click.UsageError(str(error)) from error
+                raise Refusal(str(error)) from error
 
 
 def read(files: Sequence[Path]) -> Sequence[Record]:
@@ -86,9 +87,9 @@ def read(files: Sequence[Path]) -> Sequence[Record]:
     try:
         records = read_records(files)
     except BadRecordError as error:
-        raise click.UsageError(str(error)) from error
+        raise Refusal(str(error)) from error
     if not records:
-        raise click.UsageError(f"{', '.join(map(str, files))}: no records")
+        raise Refusal(f"{', '.join(map(str, files))}: no records")
     return records
 
 

@@ -31,15 +31,17 @@ from mcp_proxy.doctor import (
     state_findings,
     token_findings,
     tool_count_findings,
+    unusable_pins_finding,
 )
 from mcp_proxy.pin_store import PinStoreError
 from mcp_proxy.pinning import reviewed_by
-from mcp_proxy.profile_slips import profile_findings
+from mcp_proxy.profile_slips import profile_findings, server_findings
 from mcp_proxy.running import running
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.task_tools import DO, PLAN
 from mcp_proxy.upstreams import State, UpstreamUnavailableError
-from tool_registry import Catalog
+from tool_registry import Catalog, Offer
+from tool_registry.profiles import view
 
 _NODE_TIMEOUT = 10.0
 _ANSWER_TIMEOUT = 10.0
@@ -56,7 +58,8 @@ async def examine(path: Path | None) -> list[Finding]:
         return list(configuration_findings(error.problems))
     names = ", ".join(settings.enabled_upstreams) or "none"
     findings = [Finding(Level.OK, "configuration", f"loads; upstreams: {names}")]
-    for program in [await _looked_up(name, stdio) for name, stdio in _processes(settings)]:
+    programs = [await _looked_up(name, stdio) for name, stdio in _processes(settings)]
+    for program in programs:
         findings += program_findings(program)
     journal = settings.journal.path if settings.journal.enabled else None
     why_not = await anyio.to_thread.run_sync(_why_not_writable, journal) if journal else ""
@@ -68,33 +71,43 @@ async def examine(path: Path | None) -> list[Finding]:
     async with running(settings.model_copy(update=unkept)) as board:
         observed = await _observe(board)
         catalog, unlisted = board.snapshot.catalog, board.unlisted
-    findings += _judged(observed, catalog, settings.server.name)
-    findings += profile_findings(catalog, settings.profiles, unlisted)
-    return [*findings, *await anyio.to_thread.run_sync(_held_to_pins, settings, catalog)]
-
-
-def _held_to_pins(settings: Settings, catalog: Catalog) -> list[Finding]:
-    """How what the upstreams list stands to what is pinned of it."""
-    if not settings.pins.enabled:
-        return [Finding(Level.WARNING, "pins", "are off: a server may change unseen", "set [pins] enabled")]
-    try:
-        return list(pin_findings(reviewed_by(settings, catalog.offers), ""))
-    except PinStoreError as error:
-        return list(pin_findings((), str(error)))
-
-
-def _judged(observed: list[Observed], catalog: Catalog, entry: str) -> Iterator[Finding]:
-    own = (DO, PLAN)
+    absent = {program.upstream for program in programs if program.path is None}
     for upstream in observed:
-        yield from state_findings(upstream)
+        if upstream.status.upstream not in absent:  # which was told with what to do
+            findings += state_findings(upstream)
+    reviewed, unusable = await anyio.to_thread.run_sync(_held_to_pins, settings, catalog)
+    findings += _judged(observed, catalog, settings, reviewed)
+    findings += server_findings(catalog, settings.server, unlisted)
+    findings += profile_findings(catalog, settings.profiles, unlisted)
+    # Nothing is told twice, whoever found it.
+    return list(dict.fromkeys((*findings, *pin_findings(reviewed), *unusable)))
+
+
+def _held_to_pins(settings: Settings, catalog: Catalog) -> tuple[list[Offer], list[Finding]]:
+    """What the upstreams list, held against what is pinned of it; or why it cannot be."""
+    if not settings.pins.enabled:
+        off = "are off: a server may change unseen"
+        return [], [Finding(Level.WARNING, "pins", off, "set [pins] enabled")]
+    try:
+        return list(reviewed_by(settings, catalog.offers)), []
+    except PinStoreError as error:
+        return [], [unusable_pins_finding(error)]
+
+
+def _judged(
+    observed: list[Observed], catalog: Catalog, settings: Settings, reviewed: list[Offer]
+) -> Iterator[Finding]:
+    own = (DO, PLAN)
     for upstream in observed:
         yield from left_out_findings(upstream.status)
     yield from catalog_findings(catalog)
-    yield from scan_findings(catalog)
+    yield from scan_findings(catalog, reviewed)
     yield from name_findings(catalog)
-    yield from client_limit_findings((*catalog.tools, *catalog.prompts), entry)
+    yield from client_limit_findings((*catalog.tools, *catalog.prompts), settings.server.name)
     yield from token_findings(catalog.tools.values(), own)
-    yield from tool_count_findings(len(catalog.tools) + len(own))
+    profile = settings.profiles.get(settings.server.profile)
+    shown = view(catalog, profile.profile if profile else None).tools
+    yield from tool_count_findings(len(shown) + len(own), profile or settings.server)
 
 
 def _processes(settings: Settings) -> Iterator[tuple[str, StdioUpstream]]:

@@ -7,11 +7,13 @@ from rich.markup import escape
 
 from mcp_proxy.catalog_cache import CatalogCache
 from mcp_proxy.config import Settings
+from mcp_proxy.profile_slips import profile_findings
 from mcp_proxy.render import stderr
 from mcp_proxy.running import running
 from mcp_proxy.switchboard import Switchboard
 from mcp_proxy.upstreams import State
 from tool_registry.naming import may_have
+from tool_registry.profiles import view
 
 
 def asleep(settings: Settings) -> Settings:
@@ -58,4 +60,19 @@ async def started(settings: Settings, *, wait_for_all: bool = False) -> AsyncGen
                 stderr.print(
                     f"[yellow]{escape(status.upstream)} is still starting[/]; its tools are not in this answer"
                 )
+        _tell_of_nothing_seen(board)
         yield board
+
+
+def _tell_of_nothing_seen(board: Switchboard) -> None:
+    """Where a profile shows nothing at all, say what in it may be the reason."""
+    name = board.settings.server.profile
+    table = board.settings.profiles.get(name)
+    catalog = board.snapshot.catalog
+    if table is None or not catalog.tools or view(catalog, table.profile).tools:
+        return
+    stderr.print(f"the profile {escape(name)} shows none of {len(catalog.tools)} tools", soft_wrap=True)
+    for finding in profile_findings(catalog, {name: table}, board.unlisted):
+        stderr.print(
+            f"[yellow]{escape(f'{finding.about}: {finding.message}; {finding.remedy}')}[/]", soft_wrap=True
+        )

@@ -19,13 +19,15 @@ from tool_registry.pins import Pin
 
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pins (
     source TEXT NOT NULL, name TEXT NOT NULL, trusted TEXT, waiting TEXT, gone INTEGER NOT NULL,
     former TEXT NOT NULL, changed_at TEXT NOT NULL, PRIMARY KEY (source, name)
-) WITHOUT ROWID;
+) WITHOUT ROWID
 """
+_FORMER_ADDED = "ALTER TABLE pins ADD COLUMN former TEXT NOT NULL DEFAULT '[]'"
+"""Version 1 was written with this column and without it."""
 _BUSY_TIMEOUT = 5.0
 
 Pins = Mapping[str, Pin]
@@ -40,9 +42,10 @@ log = structlog.stdlib.get_logger()
 class PinStoreError(Exception):
     """The pins cannot be read or written at present."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path, reason: str, remedy: str) -> None:
         self.path = path
         self.reason = reason
+        self.remedy = remedy
         super().__init__(f"the pins in {path} cannot be used: {reason}")
 
 
@@ -113,7 +116,7 @@ class SqlitePinStore:
                 self._set_aside(error)
                 return self._attempt(work)
         except (sqlite3.Error, OSError, ValueError) as error:
-            raise PinStoreError(self.path, str(error)) from error
+            raise PinStoreError(self.path, str(error), _remedy(error)) from error
 
     def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -129,14 +132,12 @@ class SqlitePinStore:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > _SCHEMA_VERSION:
-            reason = f"a later version wrote them (schema {version}); update mcp-switchboard"
-            raise PinStoreError(self.path, reason)
+            reason = f"a later version wrote them (schema {version})"
+            raise PinStoreError(self.path, reason, "update mcp-switchboard, or give [pins] another path")
         connection.execute("PRAGMA synchronous = FULL")
         if version < _SCHEMA_VERSION:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
-            )
+            _bring_up_to_date(connection)
 
     def _set_aside(self, error: Exception) -> None:
         """Move a damaged file out of the way. After that every server is seen for the first time, which is said."""
@@ -155,6 +156,32 @@ class SqlitePinStore:
         )
 
 
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        connection.execute(_SCHEMA)
+        # Looked up inside the transaction: another process may just have done it.
+        columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(pins)")}
+        if "former" not in columns:
+            connection.execute(_FORMER_ADDED)
+        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about pins that cannot be used."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return "another program holds the file: end it, or try again"
+    if isinstance(error, ValueError) or code == sqlite3.SQLITE_ERROR:
+        return (
+            "its contents are not what Switchboard writes: move it away, and every server counts as seen for the "
+            "first time"
+        )
+    return (
+        "see that the file and its folder may be written and the disk has room, or give [pins] another path"
+    )
+
+
 def _revised(connection: sqlite3.Connection, source: str, revise: Revise) -> tuple[Pins, Pins]:
     pins = _pins_of(connection, source)
     if not tuple(revise(pins)):
@@ -164,7 +191,11 @@ def _revised(connection: sqlite3.Connection, source: str, revise: Revise) -> tup
         pins = _pins_of(connection, source)
         updates = {pin.name: pin for pin in revise(pins)}
         rows = [_row(source, pin) for pin in updates.values()]
-        connection.executemany("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.executemany(
+            "INSERT OR REPLACE INTO pins (source, name, trusted, waiting, gone, former, changed_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
     return pins, {**pins, **updates}
 
 

@@ -174,7 +174,7 @@ class Pinning:
     def _say_failing(self, error: PinStoreError) -> None:
         if not self._failing:
             consequence = "what servers list is held against what this process has seen, and nothing older"
-            log.error("pins.unavailable", problem=str(error), consequence=consequence)
+            log.error("pins.unavailable", problem=str(error), remedy=error.remedy, consequence=consequence)
         self._failing = True
 
 

@@ -1,13 +1,14 @@
 """The tables that say what clients are shown: of the server as a whole, and of each profile."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mcp_proxy.escalation_settings import Budget
-from mcp_proxy.settings_fields import BearerToken, Table, Text
+from mcp_proxy.settings_fields import BearerToken, Table, Text, nearest, refusal
 from tool_registry.profiles import Profile, ToolOverride
 
 Mode = Literal["auto", "all", "search", "plan"]
@@ -19,17 +20,41 @@ OWN = "switchboard"
 """What stands for a server in the patterns for Switchboard's own tools."""
 
 
+def _by_client(choices: Sequence[str]) -> BeforeValidator:
+    """Refuse what is neither one of `choices` nor a table of them; pydantic would tell a union as two problems."""
+
+    def check(choice: object, remedy: str, *at: str) -> None:
+        if choice not in choices:
+            near = nearest(choice, choices) if isinstance(choice, str) else []
+            message = f"is none of {', '.join(map(json.dumps, choices[:-1]))} and {json.dumps(choices[-1])}"
+            raise refusal(message, f'did you mean "{near[0]}"?' if near else remedy, *at)
+
+    def checked(value: object) -> object:
+        if not isinstance(value, Mapping):
+            example = f'{{ "cursor*" = "{choices[-1]}", "*" = "{choices[0]}" }}'
+            check(value, f"write one of these, or give a table such as {example}")
+            return value
+        table = cast("Mapping[str, object]", value)
+        for client, choice in table.items():
+            if not client:
+                raise refusal("names no client", 'write a pattern for its name, such as "*"', client)
+            check(choice, "write one of these", client)
+        return table
+
+    return BeforeValidator(checked)
+
+
 class ExposingTable(Table):
     """How much of what there is, a client is shown at once."""
 
-    expose: Mode | Mapping[Text, Mode] = "auto"
+    expose: Annotated[Mode | Mapping[Text, Mode], _by_client(get_args(Mode))] = "auto"
     """What tools/list shows: "all" tools; "search", which is find_tools, call_tool and what is always visible; "plan", which is do and plan too; or
     "auto", whichever suits the client. Or one of these by patterns for the client's name, of which the first counts:
     { "cursor*" = "search", "*" = "all" }. Tools that are not shown can still be found and called."""
     always_visible: tuple[Text, ...] = (f"{OWN}/do", f"{OWN}/plan")
     """Tools that "search" and "plan" show too: patterns for <upstream>/<tool>."""
 
-    schemas: Form | Mapping[Text, Form] = "auto"
+    schemas: Annotated[Form | Mapping[Text, Form], _by_client(get_args(Form))] = "auto"
     """What form inputSchemas are shown in: the "original"; "flat", without anyOf, oneOf and allOf at the top, which
     some clients refuse; or "auto", whichever suits the client. Or one of these by patterns for the client's name.
     Arguments are checked against the original in any case."""

@@ -74,9 +74,8 @@ class ResultBudget:
         if is_within(result, tokens, tool):
             return result
         long = LongResult.of(result)
-        promised = tool.output_schema is not None
-        keeps = None if promised and self._settings.structured == "keep" else fits_schema(tool)
-        cut = long.cut(tokens, keeps_structured=keeps)
+        keeps = tool.output_schema is not None and self._settings.structured == "keep"
+        cut = long.cut(tokens, fits=fits_schema(tool), keeps=keeps)
         if not cut.notes:  # nothing but what an outputSchema promises is long
             return result
         handle = self._kept.keep(long.document, owner)

@@ -120,7 +120,7 @@ class StdioUpstream(_UpstreamTable):
     env: Mapping[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     """Added to the few variables a child process is given anyway (HOME, PATH, …)."""
     cwd: FilePath | None = None
-    """Working directory; None for Switchboard's own."""
+    """Working directory; left out, Switchboard's own: the folder it was started in, by a client wherever that runs."""
     keep_detached: bool = False
     """Leave processes alone that have left its process group (`setsid`), such as programs it opens for you: else, on
     Linux, they end with it."""
@@ -172,28 +172,35 @@ def over_sse(upstream: "StdioUpstream | HttpUpstream") -> "StdioUpstream | HttpU
     return upstream.model_copy(update={"transport": "sse", "protocol": "legacy"})
 
 
+_WAYS = {"command": "stdio", "url": "http"}
+"""The keys upstreams are reached by, and the tags of their models."""
+
+
 def _transport_of(upstream: object) -> str:
-    """The tag of the model an upstream belongs to: that of the key it is reached by."""
-    stdio = "command" in upstream if isinstance(upstream, dict) else isinstance(upstream, StdioUpstream)
-    return "stdio" if stdio else "http"
+    """The tag of the model an upstream belongs to: that of the key it is reached by, or is most likely meant to be."""
+    if not isinstance(upstream, dict):
+        return "stdio" if isinstance(upstream, StdioUpstream) else "http"
+    table = cast("dict[str, object]", upstream)
+    if given := [tag for way, tag in _WAYS.items() if way in table]:
+        return given[0]
+    unknown = table.keys() - StdioUpstream.model_fields.keys() - HttpUpstream.model_fields.keys()
+    if meant := [_WAYS[way] for key in sorted(unknown) for way in nearest(key, _WAYS)]:
+        return meant[0]
+    return "http" if "headers" in table or table.get("transport") in ("http", "sse") else "stdio"
 
 
 def _one_way_in(upstream: object) -> object:
-    """Refuse an upstream that gives both `command` and `url`, or neither, or a transport of the other."""
+    """Refuse an upstream that gives both `command` and `url`, or a transport of the other."""
     if not isinstance(upstream, dict):
         return upstream
-    ways = ("command", "url")
     table = cast("dict[str, object]", upstream)
-    match [way for way in ways if way in table]:
-        case [way]:
-            _check_transport(way, table.get("transport"))
-            return table
-        case []:
-            unknown = table.keys() - StdioUpstream.model_fields.keys() - HttpUpstream.model_fields.keys()
-            meant = [f'did you mean "{way}"?' for key in sorted(unknown) for way in nearest(key, ways)]
-            raise refusal("has neither a command nor a url", (*meant, "add the one it is reached by")[0])
-        case _:
-            raise refusal("has both a command and a url", "keep the one it is reached by")
+    if _WAYS.keys() <= table.keys():
+        raise refusal(
+            "stands beside a command, and there is one way in", "keep the one it is reached by", "url"
+        )
+    for way in _WAYS.keys() & table.keys():
+        _check_transport(way, table.get("transport"))
+    return table
 
 
 def _check_transport(way: str, transport: object) -> None:

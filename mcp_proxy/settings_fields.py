@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, cast
+from types import UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -17,8 +18,9 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidationInfo,
+    field_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 _SHORTEST_TOKEN = 16
 
@@ -89,7 +91,36 @@ def nearest(unknown: str, known: Iterable[str]) -> list[str]:
     return get_close_matches(unknown, list(known), n=1, cutoff=0.6)
 
 
+def _kinds(annotation: Any) -> set[Any]:
+    """The types a value may have, by its field's annotation."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kinds(parts[0])
+    if origin in (Union, UnionType):
+        return set[Any]().union(*map(_kinds, parts))
+    return {annotation}
+
+
+class FromVariable(str):
+    """A value that an environment variable gave: the only text that may stand for a number, or for true or false."""
+
+    __slots__ = ()
+
+
 class Table(BaseModel):
     """A table of the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_written_as_what_it_is(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse "5" for 5 and "false" for false, and either for the other: pydantic would guess."""
+        kinds = _kinds(cls.model_fields[info.field_name or ""].annotation)
+        if isinstance(value, FromVariable) or not isinstance(value, str | bool | int):
+            return value
+        if bool in kinds and not isinstance(value, bool):
+            raise PydanticKnownError("bool_type")
+        if kinds & {int, float} and isinstance(value, str | bool):
+            raise PydanticKnownError("float_type" if float in kinds else "int_type")
+        return value

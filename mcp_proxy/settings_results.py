@@ -41,8 +41,9 @@ class ResultSettings(Table):
     budget: TokenBudget = 20_000
     """Tokens (estimated) a result may have; what is longer is cut, and `read_result` gives the rest. 0: no limit."""
     structured: Literal["keep", "shorten"] = "keep"
-    """What becomes of a longer `structuredContent` that an outputSchema promises. "shorten" leaves out items where
-    the schema allows it. What no schema promises is left out."""
+    """What becomes of a longer `structuredContent` that an outputSchema promises. "keep" cuts in it only what repeats
+    the text that is cut; "shorten" leaves out items too, where the schema allows it, or all of it. What no schema
+    promises is left out."""
     path: FilePath = Field(default_factory=lambda: user_folder("state") / "results")
     """The folder of the results that were cut. They are kept as they came, credentials included, for you alone."""
     max_age: Seconds = 86_400.0

@@ -1,6 +1,7 @@
 """What an upstream process says on stderr: logged line by line, the last lines kept to explain a death."""
 
 import os
+import re
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +17,13 @@ _LONGEST_LINE = 2000
 _CHUNK = 65536
 """As much as a pipe holds."""
 
+_NPM_ERROR = re.compile(r"npm (?:error|ERR!) ", re.IGNORECASE)
+_NPM_NOISE = re.compile(
+    r"npm (?:(?:warn|notice)\b|(?:error|ERR!)(?:\s+\w*\d+)?\s*(?:A complete log of this run|\S*_logs\b|$))",
+    re.IGNORECASE,
+)
+"""What npm adds to its reasons: warnings, empty lines and the place of its log."""
+
 log = structlog.stdlib.get_logger()
 
 
@@ -28,8 +36,17 @@ class StderrTail:
 
     @property
     def last_words(self) -> str:
-        """The last line that says something, without secrets, or an empty string."""
-        return redact_text(next((line for line in reversed(self._lines) if line.strip()), ""))
+        """The last line that says something, without secrets, or an empty string.
+
+        Of what npm says when it fails, it is the first two: what follows is advice, and where its log is.
+        """
+        lines = [line for line in self._lines if line.strip()]
+        telling = [line for line in lines if not _NPM_NOISE.match(line)] or lines
+        words = telling[-1] if telling else ""
+        if _NPM_ERROR.match(words):
+            errors = [line for line in telling if _NPM_ERROR.match(line)]
+            words = "; ".join((errors[0], *(_NPM_ERROR.sub("", line) for line in errors[1:2])))
+        return redact_text(words)
 
     @asynccontextmanager
     async def collecting(self) -> AsyncGenerator[TextIO]:

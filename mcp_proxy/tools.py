@@ -37,6 +37,9 @@ from tool_registry.safe_form import flattened
 
 _OWN_TOOLS = (DO, PLAN, FIND_TOOLS, CALL_TOOL, READ_RESULT, FEEDBACK)
 
+OWN_NAMES = tuple(str(tool["name"]) for tool in _OWN_TOOLS)
+"""The names of Switchboard's own tools, where no upstream's tool has them."""
+
 _SHOWN_WITH: Mapping[Exposure, tuple[dict[str, Any], ...]] = {
     Exposure.ALL: (DO, PLAN, READ_RESULT),
     Exposure.SEARCH: (FIND_TOOLS, CALL_TOOL, READ_RESULT),

@@ -57,6 +57,10 @@ class Standing(StrEnum):
     """Trusted, and not offered any longer."""
 
 
+FLAGGED = "has a definition that looks like an attack"
+"""Why a tool is quarantined whose words the scan marks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pin:
     """What is remembered of one tool of one upstream."""
@@ -218,7 +222,7 @@ def _against_a_newcomer(
     if rules.on_new == "ask" and not first:
         return "is new on this server"
     if rules.on_flagged == "ask" and is_flagged(offered):
-        return "has a definition that looks like an attack"
+        return FLAGGED
     return ""
 
 

@@ -97,7 +97,7 @@ def unmatched_in(catalog: Catalog, profile: Profile, unlisted: Collection[str] =
         if pattern != "*" and not any(fnmatchcase(place, pattern) for place in there)
     ]
     unmatched = dict.fromkeys((*patterns, *(place for place in profile.tools if place not in tools)))
-    return [each for each in unmatched if not any(_may_be_of(upstream, each) for upstream in unlisted)]
+    return [each for each in unmatched if not any(may_be_of(upstream, each) for upstream in unlisted)]
 
 
 def places(catalog: Catalog) -> list[str]:
@@ -106,7 +106,7 @@ def places(catalog: Catalog) -> list[str]:
     return [_place(entry) for kind in kinds for entry in kind.values()]
 
 
-def _may_be_of(upstream: str, pattern: str) -> bool:
+def may_be_of(upstream: str, pattern: str) -> bool:
     """Whether the pattern can match anything of an upstream: `*` and `[` may reach beyond the first slash."""
     head, slash, _ = pattern.partition("/")
     return not slash or "*" in head or "[" in head or fnmatchcase(upstream, head)

@@ -1,14 +1,16 @@
 """What single commands start: only what they need, and what they say of an upstream that does not run."""
 
 import json
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 
 from mcp_proxy.cli import Exit
 from tests.serving import command, configured, script
-from tests.upstream_options.parts import counted, starts_in
+from tests.upstream_options.parts import counted, starts_in, until
 
 
 async def ran(config: Path, *args: str) -> tuple[int, str, str]:
@@ -78,3 +80,41 @@ async def test_upstreams_that_lack_a_variable_are_told_beside_those_that_run(tmp
     assert {"method": "tools/list", "name": "no_type", "reason": "inputSchema.type: Field required"} in told[
         "bad"
     ]["left_out"]
+
+
+async def test_a_profile_that_shows_nothing_says_what_in_it_may_be_the_reason(tmp_path: Path) -> None:
+    profile = {"allow": ["ehco/*"]}
+    config = configured(tmp_path, {"echo": script("echo")}, **{"profiles.r": profile})
+    code, out, err = await ran(config, "tools", "--profile", "r")
+    assert (code, out) == (Exit.DONE, "")
+    assert "the profile r shows none of" in err
+    assert "profile r: 'ehco/*' matches nothing; did you mean 'echo/*'?" in err
+
+
+async def test_ctrl_c_twice_ends_a_command_without_a_traceback(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    waits = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(60)"
+    config = configured(tmp_path, {"x": {"command": sys.executable, "args": ["-c", waits]}})
+    start = command(config, "upstreams")
+    async with await anyio.open_process([start.command, *start.args], env=start.env) as process:
+        await until(begun.exists)
+        process.send_signal(signal.SIGINT)
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        assert process.stderr
+        said = b"".join([piece async for piece in process.stderr])
+        assert await process.wait() == 128 + signal.SIGINT
+    assert b"Traceback" not in said
+    assert b"RuntimeError" not in said
+
+
+async def test_a_configuration_that_is_refused_is_no_matter_of_usage(tmp_path: Path) -> None:
+    config = tmp_path / "switchboard.toml"
+    config.write_text("[upstreams.x]\ncommand = 5\n", encoding="utf-8")
+    for said in ("tools", "upstreams", "pins", "log", "serve"):
+        code, out, err = await ran(config, said)
+        assert (code, out) == (Exit.USAGE, "")
+        assert "should be a string" in err
+        assert "Usage:" not in err
+    code, _, err = await ran(config, "tools", "--nosuch")
+    assert (code, "Usage:" in err) == (Exit.USAGE, True)

@@ -120,6 +120,48 @@ def test_what_cannot_be_used_at_present_is_an_error_that_leaves_the_file_alone(
     assert not list(tmp_path.glob("*.damaged-*"))
 
 
+def test_pins_of_older_builds_are_brought_up_to_date_by_all_who_open_them_at_once(
+    store: SqlitePinStore,
+) -> None:
+    store.path.parent.mkdir()
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(
+            "CREATE TABLE pins (source TEXT NOT NULL, name TEXT NOT NULL, trusted TEXT, waiting TEXT,"
+            " gone INTEGER NOT NULL, changed_at TEXT NOT NULL, PRIMARY KEY (source, name)) WITHOUT ROWID;"
+            """ INSERT INTO pins VALUES ('x', 'a', '{"name": "a"}', NULL, 0, '2026-01-01T00:00:00+00:00');"""
+            " PRAGMA user_version = 1;"
+        )
+    with ThreadPoolExecutor(8) as threads:
+        read = list(
+            threads.map(SqlitePinStore.load, [SqlitePinStore(store.path) for _ in range(16)], "x" * 16)
+        )
+    assert read == [{"a": Pin("a", trusted={"name": "a"})}] * 16
+    store.revise("x", keep(PIN))
+    assert store.load("x") == {"a": PIN}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "remedy"),
+    [
+        ("PRAGMA user_version = 9", "update mcp-switchboard"),
+        ("BEGIN EXCLUSIVE", "another program holds the file"),
+        ("DROP TABLE pins; CREATE TABLE pins (something TEXT)", "move it away"),
+        ("UPDATE pins SET trusted = '{'", "move it away"),
+    ],
+)
+def test_what_keeps_pins_from_being_used_comes_with_what_to_do(
+    tmp_path: Path, spoil: str, remedy: str
+) -> None:
+    store = SqlitePinStore(tmp_path / "pins.sqlite", busy_timeout=0.1)
+    store.revise("x", keep(PIN))
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
+        connection.executescript(spoil)
+        with pytest.raises(PinStoreError) as refused:
+            store.revise("x", keep(Pin("b")))
+    assert remedy in refused.value.remedy
+
+
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(PinStoreError):

@@ -35,6 +35,26 @@ CASES = {
     "letters of several bytes": ("say('blåbær'.encode())", "blåbær"),
     "nothing": ("", ""),
     "blanks": (r"say(b' \n\t\n')", ""),
+    "npm, which has much to add": (
+        (
+            r"say(b'npm warn old\nnpm error code E404\nnpm error 404 Not Found - GET /x\nnpm error 404\n"
+            r"npm error 404 Note that you can also install from a\n"
+            r"npm error A complete log of this run can be found in: /home/me/.npm/_logs/1.log\n')"
+        ),
+        "npm error code E404; 404 Not Found - GET /x",
+    ),
+    "npm of before": (
+        (
+            r"say(b'npm ERR! code ENOENT\nnpm ERR! A complete log of this run can be found in:\n"
+            r"npm ERR!     /home/me/.npm/_logs/1.log\n')"
+        ),
+        "npm ERR! code ENOENT",
+    ),
+    "a server that npm warns of first": (
+        r"say(b'npm warn deprecated x\nit broke\nnpm notice new\n')",
+        "it broke",
+    ),
+    "npm with nothing but warnings": (r"say(b'npm warn deprecated x\n')", "npm warn deprecated x"),
     "a death in the middle": (r"say(b'Segmentation'); os._exit(0)", "Segmentation"),
 }
 

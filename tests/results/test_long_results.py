@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,51 @@ async def test_structured_content_stays_whole_where_it_is_promised_and_is_left_o
         assert alone.structured_content is None
         arguments = {"handle": note_of(alone)["handle"], "pointer": "/items/499/name"}
         assert shown(await client.call_tool("read_result", arguments)) == "record 499"
+
+
+@pytest.mark.parametrize("structured", ["keep", "shorten"])
+async def test_structured_content_that_only_repeats_the_text_is_cut_with_it(
+    tmp_path: Path, structured: str
+) -> None:
+    async with serving(config(tmp_path, structured=structured)) as client:
+        await client.list_tools()
+        result = await client.call_tool("long__wrapped", {"count": 2000})
+        text = result.content[1]
+        assert isinstance(text, TextContent)
+        assert result.structured_content == {"result": text.text}
+        assert text.text.endswith("\n")
+        assert "structuredContent is shortened" in text_of(result)
+        assert (text.text + await read_on(client, result)).endswith("the end")
+
+
+async def test_a_repeated_text_whose_schema_allows_no_cut_goes_whole(tmp_path: Path) -> None:
+    async with serving(config(tmp_path)) as client:
+        await client.list_tools()
+        result = await client.call_tool("long__wrapped_whole", {"count": 2000})
+        structured: dict[str, Any] = result.structured_content or {}
+        assert structured["result"].endswith("the end")
+        assert note_of(result)
+
+
+async def test_a_python_tool_that_answers_with_a_string_keeps_to_the_budget(tmp_path: Path) -> None:
+    server = tmp_path / "server.py"
+    server.write_text(
+        "from mcp.server.mcpserver import MCPServer\n"
+        "server = MCPServer('words')\n"
+        "@server.tool()\n"
+        "def words(count: int) -> str:\n"
+        "    return 'some words here\\n' * count\n"
+        "server.run()\n",
+        encoding="utf-8",
+    )
+    table = {"path": str(tmp_path / "results")}
+    path = configured(tmp_path, {"words": {"command": sys.executable, "args": [str(server)]}}, results=table)
+    async with serving(path) as client:
+        (tool,) = [tool for tool in (await client.list_tools()).tools if tool.name == "words__words"]
+        assert (tool.output_schema or {})["properties"]["result"]["type"] == "string"
+        result = await client.call_tool("words__words", {"count": 15_000})
+        assert result.structured_content == {"result": shown(result)}
+        assert len(result.model_dump_json()) < 150_000
 
 
 async def test_promised_structured_content_may_be_shortened_as_its_schema_allows(tmp_path: Path) -> None:

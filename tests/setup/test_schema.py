@@ -28,6 +28,11 @@ BEYOND_A_SCHEMA = {
     "a base URL that is none",
     "the stateless era over the older transport",
     "a variable that is not set, outside of upstreams",
+    "escalation without a model",
+    "Claude without a key",
+    "one who is asked twice",
+    "a budget in dollars without prices",
+    "a profile's budget in dollars without prices",
 }
 """What is wrong with these lies in a text, in the environment, or between tables."""
 

@@ -58,8 +58,9 @@ async def test_what_a_profile_names_and_nothing_matches_is_told_of_once_all_are_
     tmp_path: Path,
 ) -> None:
     profile: dict[str, Any] = {"allow": ["x/*", "y/*", "w/*"], "tools": {"x/pdi": {"name": "process"}}}
+    server = {"always_visible": ["x/pdi", "x/pid"]}
     upstreams = {"x": counted(tmp_path / "x"), "y": {"command": "no-such-command-anywhere"}}
-    config = configured(tmp_path, upstreams, **{"profiles.p": profile})
+    config = configured(tmp_path, upstreams, server=server, **{"profiles.p": profile})
     with capture_logs() as logs:
         async with board_of(config, watch=True) as board:
             await board.wait_started()
@@ -71,3 +72,5 @@ async def test_what_a_profile_names_and_nothing_matches_is_told_of_once_all_are_
         if entry["event"] == "profile.unmatched" and entry["profile"] == "p"
     ]
     assert sorted(told) == [("w/*", "y/*"), ("x/kill", ""), ("x/pdi", "x/pid")]
+    served = [entry["pattern"] for entry in logs if entry["event"] == "server.unmatched"]
+    assert served == ["x/pdi"]

@@ -21,6 +21,12 @@ TOOLS = [
     tool("only_structured", inputSchema=COUNT),
     tool("broken_promise", inputSchema=COUNT, outputSchema=ITEMS),
     tool("no_promise_kept", outputSchema=ITEMS),
+    tool("wrapped", inputSchema=COUNT, outputSchema=properties(result={"type": "string"})),
+    tool(
+        "wrapped_whole",
+        inputSchema=COUNT,
+        outputSchema=properties(result={"type": "string", "pattern": "the end$"}),
+    ),
     tool("failing", outputSchema=ITEMS),
     tool("blocks", inputSchema=COUNT),
     tool("allowed", inputSchema=COUNT, _meta={"anthropic/maxResultSizeChars": 400_000}),
@@ -53,6 +59,11 @@ def structured(count: int) -> Message:
     return {"content": [text(json.dumps(whole))], "structuredContent": whole}
 
 
+def wrapped(count: int) -> Message:
+    said = lines(count)["content"][0]["text"] + "\nthe end"
+    return {"content": [PICTURE, text(said)], "structuredContent": {"result": said}}
+
+
 def blocks(count: int) -> Message:
     resource = {"uri": "test://it", "mimeType": "text/plain", "text": "resource text\n" * count}
     content = [text("first"), PICTURE, {"type": "resource", "resource": resource}, text("last"), PICTURE]
@@ -66,6 +77,8 @@ ANSWERS: dict[str, Callable[[int], Message]] = {
     "promised": structured,
     "unpromised": structured,
     "only_structured": lambda count: {"content": [], "structuredContent": records(count)},
+    "wrapped": wrapped,
+    "wrapped_whole": wrapped,
     "broken_promise": lambda _: {
         "content": [text("said")],
         "structuredContent": {"items": "none", "total": 1},
