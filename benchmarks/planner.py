@@ -1,8 +1,8 @@
 """What the embedded planner gets right, and how well its confidence holds, on held-out records.
 
-    python -m benchmarks.planner --data FOLDER [--json PATH]
+    python -m benchmarks.planner --data FOLDER... [--json PATH]
 
-FOLDER holds `<source>.dev.jsonl.gz` files of records. Nothing is chosen by what comes out: the planner and its confidence
+Each FOLDER holds `<source>.dev.jsonl.gz` files of records. Nothing is chosen by what comes out: the planner and its confidence
 were made on other tools.
 """
 
@@ -222,10 +222,15 @@ def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.planner", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with <source>.dev.jsonl.gz files")
+    parser.add_argument(
+        "--data", type=Path, required=True, nargs="+", help="folders with <source>.dev.jsonl.gz files"
+    )
     parser.add_argument("--json", type=Path, default=RECORD, help="where the record is written")
     arguments = parser.parse_args()
-    run = anyio.run(measure, read_records(sorted(arguments.data.glob("*.dev.jsonl*"))))
+    run = anyio.run(
+        measure,
+        read_records(sorted(file for folder in arguments.data for file in folder.glob("*.dev.jsonl*"))),
+    )
     save(run, arguments.json)
     print("\n\n".join((table(run), confidence(run), reliability(run), thresholds(run), conditions(run))))
 
