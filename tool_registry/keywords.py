@@ -49,6 +49,8 @@ BRIEF = Effort(2_000, 500_000)
 
 _CHARACTERS_PER_STEP = 200
 """How much of an error's message costs as much as a step: each quotes the whole value it is about."""
+_DEEPEST = 120
+"""Keywords within each other, each of some five frames of the interpreter, of which it allows a thousand."""
 _MEMBERS_PER_STEP = 16
 _PRICES = {"$ref": 3, "$dynamicRef": 3, "$recursiveRef": 3}
 """Steps of the keywords that take more than one, for finding what they refer to."""
@@ -67,12 +69,28 @@ class Meter:
         self.effort = effort
         self.left = effort.steps
         self._matching = effort.matching
+        self._depth = 0
 
     def spend(self, steps: int) -> None:
         """Raises: TooManyStepsError: there are not so many left."""
         self.left -= steps
         if self.left < 0:
             raise TooManyStepsError
+
+    def enter(self) -> None:
+        """Go into a keyword, within all that were not left yet.
+
+        Raises:
+            RecursionError: there are too many. The interpreter's own limit must not be come to: the library resolves
+                references with native code, which it ends in the middle of, and with it the process.
+        """
+        if self._depth >= _DEEPEST:
+            raise RecursionError
+        self._depth += 1
+
+    def leave(self) -> None:
+        """Leave a keyword."""
+        self._depth -= 1
 
     def matches(self, pattern: Matcher, text: str) -> bool:
         """Whether the pattern occurs in `text`.
@@ -97,9 +115,13 @@ def _metered(name: str, check: Keyword) -> Keyword:
         meter = METER.get()
         members = len(cast("Any", value)) if isinstance(value, list | dict) else 0
         meter.spend(price + members // _MEMBERS_PER_STEP)
-        for error in check(validator, value, instance, schema) or ():
-            meter.spend(1 + len(error.message) // _CHARACTERS_PER_STEP)
-            yield error
+        meter.enter()
+        try:
+            for error in check(validator, value, instance, schema) or ():
+                meter.spend(1 + len(error.message) // _CHARACTERS_PER_STEP)
+                yield error
+        finally:
+            meter.leave()
 
     return metered
 

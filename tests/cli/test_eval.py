@@ -127,7 +127,7 @@ BOTH = ("--planner", "pocket", "--planner", "claude", "--json", "out.json")
 def test_claude_stands_beside_pocket_with_what_it_cost(tmp_path: Path) -> None:
     records = notes(tmp_path, "milk", "tea")
     with AnthropicServer(
-        tool_use("add_note", {"text": "milk"}), tool_use("add_note", {"text": "beer"})
+        tool_use("add_note", {"text": "milk"}, last=True), tool_use("add_note", {"text": "beer"}, last=True)
     ) as server:
         ran = run(records, *BOTH, "-c", with_claude(tmp_path, server), cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
@@ -140,7 +140,7 @@ def test_claude_stands_beside_pocket_with_what_it_cost(tmp_path: Path) -> None:
 
 def test_a_used_up_budget_stops_claude_and_keeps_what_was_answered(tmp_path: Path) -> None:
     records = notes(tmp_path, "milk", "tea")
-    with AnthropicServer(tool_use("add_note", {"text": "milk"})) as server:
+    with AnthropicServer(tool_use("add_note", {"text": "milk"}, last=True)) as server:
         ran = run(records, *BOTH, "-c", with_claude(tmp_path, server, max_calls_per_day=1), cwd=tmp_path)
     assert ran.returncode == 1
     assert "claude stopped after 1 of 2 records: today's 1 escalations are used up" in ran.stderr

@@ -22,7 +22,7 @@ def config(tmp_path: Path) -> Path:
         "files": demo("files", "--root", str(root)),
         "clock": demo("clock"),
     }
-    return configured(tmp_path, servers)
+    return configured(tmp_path, servers, planner={"threshold": 0.6})
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def config(folder: Path, server: AnthropicServer, **escalation: Any) -> Path:
 
 
 async def test_claudes_call_is_validated_and_carried_out(tmp_path: Path) -> None:
-    reply = tool_use("notes__add_note", {"title": "Plumber", "text": "comes on Friday"})
+    reply = tool_use("notes__add_note", {"title": "Plumber", "text": "comes on Friday"}, last=True)
     with AnthropicServer(reply) as server:
         async with serving(config(tmp_path, server)) as client:
             result = await client.call_tool("do", {"task": VAGUE})

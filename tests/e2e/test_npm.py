@@ -24,6 +24,8 @@ from tests.npm_upstreams import (
 from tests.serving import ERAS, Progress, command, configured, npm, outcome_of, serving, text_of
 
 MESH = {"topology": "mesh", "maxAgents": 5}
+SURE_ENOUGH = {"threshold": 0.6}
+"""So that nobody has to be asked about a swarm."""
 
 
 def fresh(folder: Path, name: str) -> Path:
@@ -33,7 +35,9 @@ def fresh(folder: Path, name: str) -> Path:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_task_in_plain_words_arrives_at_claude_flow(tmp_path: Path, era: str) -> None:
-    config = configured(tmp_path, {"claude-flow": npm(claude_flow(fresh(tmp_path, "flow")))})
+    config = configured(
+        tmp_path, {"claude-flow": npm(claude_flow(fresh(tmp_path, "flow")))}, planner=SURE_ENOUGH
+    )
     async with serving(config, mode=era) as client:
         assert len((await client.list_tools()).tools) == 353 + 3
         result = await client.call_tool("do", {"task": "initialize a mesh swarm with 5 agents"})
@@ -53,7 +57,7 @@ async def test_of_two_namesakes_the_one_the_task_names_is_called(tmp_path: Path)
         "flow-nexus": npm(flow_nexus()),
         "claude-flow": npm(claude_flow(fresh(tmp_path, "flow"))),
     }
-    async with serving(configured(tmp_path, upstreams)) as client:
+    async with serving(configured(tmp_path, upstreams, planner=SURE_ENOUGH)) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         assert {"flow-nexus__swarm_init", "claude-flow__swarm_init"} <= names
         named = await client.call_tool(
@@ -67,7 +71,8 @@ async def test_of_two_namesakes_the_one_the_task_names_is_called(tmp_path: Path)
         assert outcome_of(other)["call"]["tool"] == "flow-nexus__swarm_init"
         assert outcome_of(other)["call"]["arguments"] == MESH
         unnamed = await client.call_tool("do", {"task": "initialize a mesh swarm with 5 agents"})
-        assert outcome_of(unnamed)["ending"] == "unsure"
+        assert outcome_of(unnamed)["ending"] == "needs"
+        assert "fits as well, and the task names no server" in outcome_of(unnamed)["reason"]
 
 
 @asynccontextmanager

@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from typing import Any, Literal, Self
 
+from mcp_proxy.model_answers import LAST_CALL
+
 MODEL = "claude-test"
 
 
@@ -125,9 +127,10 @@ def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "tool_use", "id": f"toolu_{name}", "name": name, "input": dict(arguments)}
 
 
-def tool_use(name: str, arguments: Mapping[str, Any]) -> Reply:
-    """A message that calls one tool."""
-    return message(call(name, arguments), stop_reason="tool_use")
+def tool_use(name: str, arguments: Mapping[str, Any], *, last: bool = False) -> Reply:
+    """A message that calls one tool; with `last`, one that says that nothing is left to do after it."""
+    said = [text(LAST_CALL)] if last else []
+    return message(*said, call(name, arguments), stop_reason="tool_use")
 
 
 def says(words: str) -> Reply:

@@ -18,6 +18,7 @@ from mcp_types import (
     ToolUseContent,
 )
 
+from mcp_proxy.model_answers import LAST_CALL
 from tests.serving import ERAS, configured, demo, outcome_of, serving, text_of
 
 VAGUE = "put down a note to remember that the plumber comes on Friday"
@@ -62,8 +63,9 @@ def says(words: str) -> CreateMessageResult:
 
 def calls(name: str, arguments: dict[str, Any]) -> CreateMessageResultWithTools:
     use = ToolUseContent(id="1", name=name, input=arguments)
+    said = TextContent(text=LAST_CALL)
     return CreateMessageResultWithTools(
-        role="assistant", content=[use], model="own-model", stop_reason="toolUse"
+        role="assistant", content=[said, use], model="own-model", stop_reason="toolUse"
     )
 
 
