@@ -143,7 +143,9 @@ def test_a_used_up_budget_stops_claude_and_keeps_what_was_answered(tmp_path: Pat
     with AnthropicServer(tool_use("add_note", {"text": "milk"}, last=True)) as server:
         ran = run(records, *BOTH, "-c", with_claude(tmp_path, server, max_calls_per_day=1), cwd=tmp_path)
     assert ran.returncode == 1
-    assert "claude stopped after 1 of 2 records: today's 1 escalations are used up" in ran.stderr
+    assert (
+        "claude stopped after 1 of 2 records: the budget of 1 requests a day does not allow it" in ran.stderr
+    )
     entries = json.loads((tmp_path / "out.json").read_text("utf-8"))["planners"]
     assert [len(entry["answers"]) for entry in entries] == [2, 1]
 
