@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks import (
+    do,
     exposure,
     overhead_report,
     plan,
@@ -40,6 +41,7 @@ CLAIMS: Mapping[str, Callable[[], str]] = {
     "schemas:held-up": lambda: schemas.said_of_bombs(schemas.load()),
     "plan:cost": lambda: plan.said(plan.load()),
     "plan:tools": lambda: plan.tools_taken(plan.load()),
+    "do:cost": lambda: do.said(do.RECORDS.load()),
     "scan:attacks": lambda: scan.attacks_table(scan.load()),
     "scan:harmless": lambda: scan.harmless_table(scan.load()),
     "scan:rate": lambda: scan.rate(scan.load()),

@@ -112,6 +112,7 @@ class _Readiness:
         body: dict[str, Any] = {"ready": ready, "upstreams": Counter(states)}
         if await self._door.admits(request):
             body["states"] = {status.upstream: status.state.value for status in statuses}
+            body["planners"] = {name: str(state) for name, state in self._board.policy.conditions.items()}
             if counted := self._board.client_sessions:
                 body["client_sessions"] = counted
         return JSONResponse(body, 200 if ready else 503, {"Cache-Control": "no-store"})

@@ -68,3 +68,12 @@ async def test_a_configuration_decides_whether_anything_is_sent(tmp_path: Path, 
     assert outcome_of(result)["ending"] == "unsure"
     if level == "high":
         assert (listener.connections, bytes(listener.heard)) == (0, b"")
+
+
+async def test_a_task_may_be_private_where_others_are_not(tmp_path: Path) -> None:
+    with ear() as listener:
+        async with serving(config(tmp_path, listener.url, "normal")) as client:
+            result = await client.call_tool("do", {"task": VAGUE, "privacy": "high"})
+            assert outcome_of(result)["privacy"] == "high"
+            assert "privacy is high" in outcome_of(result)["reason"]
+        assert (listener.connections, bytes(listener.heard)) == (0, b"")

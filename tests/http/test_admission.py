@@ -119,7 +119,10 @@ async def test_names_of_upstreams_are_for_those_with_a_token(server: Listening) 
     async with raw(server) as stranger, raw(server, TOKENS["first"]) as friend:
         told, known = await stranger.get("/readyz"), await friend.get("/readyz")
     assert (told.status_code, told.json()) == (200, counted)
-    assert (known.status_code, known.json()) == (200, {**counted, "states": {"echo": "ready"}})
+    assert (known.status_code, known.json()) == (
+        200,
+        {**counted, "states": {"echo": "ready"}, "planners": {"pocket": "is asked"}},
+    )
 
 
 async def test_tokens_are_never_logged_and_refusals_say_what_to_do(tmp_path: Path) -> None:
