@@ -100,7 +100,7 @@ async def test_a_file_that_cannot_be_used_changes_nothing_until_it_is_mended(tmp
                 config.write_text(bad, encoding="utf-8")
                 await until(lambda: any(entry["event"] == "config.not_reloaded" for entry in logs))
             (problem,) = (entry["problem"] for entry in logs if entry["event"] == "config.not_reloaded")
-            assert 'upstreams.a: has neither a command nor a url; did you mean "command"?' in problem
+            assert 'upstreams.a.commnd: is no known key; did you mean "command"?' in problem
             assert board.upstreams["a"].status.state is State.READY
             assert starts_in(tmp_path / "a") == 1
 
