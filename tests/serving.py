@@ -43,7 +43,8 @@ def configured(folder: Path, upstreams: Mapping[str, Mapping[str, Any]], **table
         "journal": {"path": str(folder / "journal.sqlite")},
         "catalog": {"path": str(folder / "catalogs")},
         "pins": {"path": str(folder / "pins.sqlite")},
-        "search": {"vectors": str(folder / "vectors.sqlite")},
+        # Only what is about meaning pays for the encoder, which every server would load.
+        "search": {"vectors": str(folder / "vectors.sqlite"), "meaning": False},
     }
     whole = {**own, **tables}
     whole |= {f"upstreams.{json.dumps(name)}": upstream for name, upstream in upstreams.items()}
