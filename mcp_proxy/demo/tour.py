@@ -52,7 +52,7 @@ class Step:
 _STEPS = (
     Step("convert 26.2 miles to kilometers", "a number and two options, read out of the sentence"),
     Step(
-        "convert 3 miles to km, then add a note titled Distance saying its result",
+        "convert 3 miles to km, then convert the result from km to meters",
         "two steps, the second with what came of the first",
     ),
     Step("read the file welcome.txt", "a path; the answer is the tool's own"),
