@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mcp_proxy.callers import Caller, declares
 from mcp_proxy.gate import Ask, Question
-from mcp_proxy.pipeline import Answers, CannotAsk, Declined
+from mcp_proxy.ports import Answers, CannotAsk, Declined
 from tool_registry.repair import read_text
 
 _PRIMITIVE = {"string", "number", "integer", "boolean"}

@@ -2,7 +2,7 @@
 
 from mcp.shared.dispatcher import ProgressFnT
 
-from mcp_proxy.pipeline import Stage
+from mcp_proxy.ports import Stage
 
 _MOST_QUOTED = 200
 

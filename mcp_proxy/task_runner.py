@@ -18,8 +18,9 @@ from mcp_proxy.failures import failure
 from mcp_proxy.judging import Judge, with_arguments
 from mcp_proxy.outcome import Ending, Outcome, Trace
 from mcp_proxy.paused import Paused, PausedTasks, UnknownPausedTaskError
-from mcp_proxy.pipeline import Answer, Person, Ports, carry_out
+from mcp_proxy.pipeline import carry_out
 from mcp_proxy.policy import Route
+from mcp_proxy.ports import Answer, Person, Ports
 from mcp_proxy.records import Asked, task_record, unfinished_record
 from mcp_proxy.results import error_result
 from mcp_proxy.task_progress import TaskProgress
@@ -103,7 +104,7 @@ class TaskRunner:
             return ""
         if not (plan.missing or outcome.problems):
             return ""
-        return self._paused.keep(replace(task, steps=outcome.task_steps), plan)
+        return self._paused.keep(replace(task, steps=(*task.steps, *outcome.task_steps)), plan)
 
     def _ports(
         self, route: Route, person: Person, wishes: Wishes, asked: Asked, on_progress: ProgressFnT | None

@@ -11,7 +11,7 @@ import click
 from rich.markup import escape
 
 from mcp_proxy.gate import Ask, Question
-from mcp_proxy.pipeline import Answers, CannotAsk, Declined
+from mcp_proxy.ports import Answers, CannotAsk, Declined
 from mcp_proxy.render import stderr
 from tool_registry import ToolEntry
 from tool_registry.repair import read_text

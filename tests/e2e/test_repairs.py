@@ -10,7 +10,7 @@ from local_llm import Call, Plan, Task
 from local_llm.scripted import ScriptedPlanner
 from mcp_proxy.config import load
 from mcp_proxy.desk import Desk, InvalidArgumentsError
-from mcp_proxy.pipeline import Answers
+from mcp_proxy.ports import Answers
 from mcp_proxy.running import running
 from mcp_proxy.task_runner import TaskRunner
 from mcp_proxy.telling import outcome_result

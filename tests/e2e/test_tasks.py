@@ -122,6 +122,18 @@ async def test_a_client_that_cannot_ask_takes_the_task_up_where_it_stopped(tmp_p
         assert "of no task that waits" in text_of(again)
 
 
+async def test_a_task_that_stops_twice_makes_no_call_twice(tmp_path: Path) -> None:
+    async with demos(tmp_path) as client:
+        task = "convert 26.2 miles to kilometers, then delete a note"
+        first = outcome_of(await do(client, task))
+        second = outcome_of(await do(client, task, resume=first["resume"]))
+        assert (second["ending"], second["missing"], second["steps"]) == ("needs", ["id"], [])
+        # What is no id has the step planned again: it is still the second one.
+        third = outcome_of(await do(client, task, answers={"id": "seven"}, resume=second["resume"]))
+    assert third["steps"] == []
+    assert third["ending"] != "done"
+
+
 async def test_only_the_tools_a_task_allows_are_considered(tmp_path: Path) -> None:
     async with demos(tmp_path) as client:
         outcome = outcome_of(await do(client, "read the file todo.txt", tools=["clock__*", "notes__*"]))

@@ -13,7 +13,8 @@ from mcp_proxy.gate import Ask, Bar
 from mcp_proxy.judging import Judge
 from mcp_proxy.local_proposer import LocalProposer
 from mcp_proxy.outcome import Ending, Outcome
-from mcp_proxy.pipeline import Answer, Answers, CannotAsk, Declined, Ports, carry_out
+from mcp_proxy.pipeline import carry_out
+from mcp_proxy.ports import Answer, Answers, CannotAsk, Declined, Ports
 from mcp_proxy.proposals import Proposal, ProposalError, Proposer, Usage
 from tool_registry import Candidate, Catalog, Checked, Offer, ToolEntry, ToolIndex
 
